@@ -1,0 +1,283 @@
+// Package rpc makes the gRPC servers and clients of all services alike: who may call (declared in the proto, denied by
+// default), validation, deadlines, errors as faults both ways, one log line for a finished call, panics contained. The
+// same interceptors run whether services share a process or not: in-process is a listener, not another code path.
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/filigreehq/filigree/pkg/fault"
+	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
+)
+
+// defaultDeadline bounds a unary call that came without a deadline.
+const defaultDeadline = 30 * time.Second
+
+// NewServer returns a server with all interceptors; the caller registers services and serves.
+func NewServer(log *slog.Logger) *grpc.Server {
+	g := guard{log: log}
+	return grpc.NewServer(
+		grpc.ChainUnaryInterceptor(g.unary),
+		grpc.ChainStreamInterceptor(g.stream),
+		grpc.MaxConcurrentStreams(10_000),
+	)
+}
+
+type guard struct {
+	log *slog.Logger
+}
+
+func (g guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
+	start := time.Now()
+	defer func() { err = g.finish(ctx, info.FullMethod, start, recover(), err) }()
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, defaultDeadline)
+		defer cancel()
+	}
+	principal, err := admit(ctx, info.FullMethod)
+	if err != nil {
+		return nil, err
+	}
+	err = check(principal, info.FullMethod, req)
+	if err != nil {
+		return nil, err
+	}
+	return next(context.WithValue(ctx, principalCtx{}, principal), req)
+}
+
+func (g guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	start := time.Now()
+	defer func() { err = g.finish(ss.Context(), info.FullMethod, start, recover(), err) }()
+	principal, err := admit(ss.Context(), info.FullMethod)
+	if err != nil {
+		return err
+	}
+	return next(srv, &guardedStream{
+		ServerStream: ss, principal: principal, method: info.FullMethod,
+		ctx: context.WithValue(ss.Context(), principalCtx{}, principal),
+	})
+}
+
+// guardedStream checks each message as it comes in: every one must be valid, and the first must name a production that
+// the caller may act in, if the method asks for one.
+type guardedStream struct {
+	grpc.ServerStream
+	ctx       context.Context
+	principal *accessv1.Principal
+	method    string
+	first     bool
+}
+
+func (s *guardedStream) Context() context.Context { return s.ctx }
+
+func (s *guardedStream) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if err != nil {
+		return err
+	}
+	if s.first {
+		return validate(m)
+	}
+	s.first = true
+	return check(s.principal, s.method, m)
+}
+
+// finish contains a panic, turns err into a fault and says in one line how the call ended.
+func (g guard) finish(ctx context.Context, method string, start time.Time, panicked any, err error) error {
+	if panicked != nil {
+		g.log.ErrorContext(ctx, "panic in a call", "method", method, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+		err = fault.New(fault.Internal, "INTERNAL", "something went wrong on our side; it was logged")
+	}
+	took := time.Since(start)
+	if err == nil {
+		g.log.DebugContext(ctx, "call", "method", method, "took", took)
+		return nil
+	}
+	f := fault.From(err)
+	switch {
+	case f.Reason == "TIMEOUT":
+		f = fault.New(fault.Unavailable, "TIMEOUT", "%s was given up after %s; try again", shortMethod(method), took.Round(time.Millisecond)).Because(err)
+		g.log.DebugContext(ctx, "call given up", "method", method, "took", took)
+	case f.Kind == fault.Internal && panicked == nil:
+		g.log.ErrorContext(ctx, "call failed", "method", method, "took", took, "err", err)
+	default:
+		g.log.DebugContext(ctx, "call refused", "method", method, "took", took, "reason", f.Reason)
+	}
+	return f.GRPCStatus().Err()
+}
+
+func shortMethod(full string) string {
+	return full[strings.LastIndexByte(full, '.')+1:]
+}
+
+// admit finds who calls and whether somebody of that role may call method at all.
+func admit(ctx context.Context, method string) (*accessv1.Principal, error) {
+	perm, err := permission(method)
+	if err != nil {
+		return nil, err
+	}
+	p := incomingPrincipal(ctx)
+	if p.GetRole() == accessv1.Role_ROLE_UNSPECIFIED {
+		return nil, fault.New(fault.Unauthenticated, "TOKEN_MISSING", "this call needs a token: send it as header Authorization: Bearer …")
+	}
+	if p.GetRole() != accessv1.Role_ROLE_SERVICE && !slices.Contains(perm.GetRoles(), p.GetRole()) {
+		return nil, fault.New(fault.Denied, "ROLE_MISSING", "a token with the role %s may not do this; it takes %s", word(p.GetRole()), words(perm.GetRoles()))
+	}
+	return p, nil
+}
+
+func word(r accessv1.Role) string {
+	return strings.ToLower(strings.TrimPrefix(r.String(), "ROLE_"))
+}
+
+func words(roles []accessv1.Role) string {
+	var s []string
+	for _, r := range roles {
+		s = append(s, word(r))
+	}
+	return strings.Join(s, " or ")
+}
+
+// check holds one request against the proto's rules and against the productions of the caller.
+func check(p *accessv1.Principal, method string, req any) error {
+	perm, err := permission(method)
+	if err != nil {
+		return err
+	}
+	if perm.GetProduction() {
+		production, ok := productionOf(req)
+		if !ok {
+			return fmt.Errorf("%s is declared to act in a production and its request names none", method)
+		}
+		if !MayActIn(p, production) {
+			return UnknownProduction(production)
+		}
+	}
+	return validate(req)
+}
+
+// UnknownProduction is the answer for a production that is not there and, word for word the same, for one that the
+// caller may not know of.
+func UnknownProduction(production string) error {
+	return fault.New(fault.NotFound, "PRODUCTION_UNKNOWN", "there is no production %q that this token may act in", production)
+}
+
+func productionOf(req any) (string, bool) {
+	m, ok := req.(interface{ GetProduction() string })
+	if !ok {
+		return "", false
+	}
+	return m.GetProduction(), true
+}
+
+func validate(req any) error {
+	m, ok := req.(proto.Message)
+	if !ok {
+		return nil
+	}
+	err := protovalidate.Validate(m)
+	var bad *protovalidate.ValidationError
+	if errors.As(err, &bad) {
+		var parts []string
+		for _, v := range bad.Violations {
+			parts = append(parts, strings.TrimSpace(protovalidate.FieldPathString(v.Proto.GetField())+": "+v.Proto.GetMessage()))
+		}
+		return fault.New(fault.Invalid, "INVALID", "the request is not valid: %s", strings.Join(parts, "; "))
+	}
+	return err
+}
+
+// permission reads what the proto declares for method ("/pkg.Service/Method"). A method that declares nothing may be
+// called by nobody.
+func permission(method string) (*accessv1.Permission, error) {
+	name := protoreflect.FullName(strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", "."))
+	d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
+	if err != nil {
+		return nil, fmt.Errorf("find method %s: %w", method, err)
+	}
+	perm, ok := proto.GetExtension(d.Options(), accessv1.E_Permission).(*accessv1.Permission)
+	if !ok || perm == nil {
+		return nil, fmt.Errorf("method %s declares no permission", method)
+	}
+	return perm, nil
+}
+
+// Dial returns a connection to the service at addr ("host:port"); calls on it are made as service name. It connects
+// when first used and for as long as needed.
+func Dial(addr, name string) (*grpc.ClientConn, error) {
+	return dial(addr, name)
+}
+
+func dial(target, name string, more ...grpc.DialOption) (*grpc.ClientConn, error) {
+	self := &accessv1.Principal{Subject: "service:" + name, Role: accessv1.Role_ROLE_SERVICE}
+	opts := append([]grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			ctx, err := asCaller(ctx, self)
+			if err != nil {
+				return err
+			}
+			return clientError(invoke(ctx, method, req, reply, cc, opts...))
+		}),
+		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			ctx, err := asCaller(ctx, self)
+			if err != nil {
+				return nil, err
+			}
+			return streamer(ctx, desc, cc, method, opts...)
+		}),
+	}, more...)
+	return grpc.NewClient(target, opts...)
+}
+
+func clientError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.From(err)
+}
+
+// asCaller adds the calling service's own principal unless the call is made on behalf of somebody (As).
+func asCaller(ctx context.Context, self *accessv1.Principal) (context.Context, error) {
+	if onBehalf(ctx) {
+		return ctx, nil
+	}
+	return As(ctx, self)
+}
+
+// InProcess serves srv on a listener in memory until the returned stop is called, which ends calls under way.
+// connect makes a connection to it whose calls are made as service name.
+func InProcess(srv *grpc.Server) (connect func(name string) (*grpc.ClientConn, error), stop func()) {
+	lis := bufconn.Listen(1 << 20)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.Serve(lis) // ends with stop
+	}()
+	connect = func(name string) (*grpc.ClientConn, error) {
+		return dial("passthrough:///in-process", name, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return lis.DialContext(ctx)
+		}))
+	}
+	return connect, func() {
+		srv.Stop()
+		<-done
+	}
+}
