@@ -5,7 +5,9 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,9 +28,10 @@ type Server struct {
 	Client redis.UniversalClient
 	Socket string
 
-	t   testing.TB
-	dir string
-	cmd *exec.Cmd
+	t    testing.TB
+	dir  string
+	cmd  *exec.Cmd
+	gone chan struct{} // closed when the process has ended
 }
 
 // Start starts a server.
@@ -60,41 +63,76 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatalf("give the node all slots: %v", err)
 	}
-	s.wait(func(ctx context.Context) error {
+	err = s.wait(func(ctx context.Context) error {
 		info, err := s.Client.ClusterInfo(ctx).Result()
 		if err == nil && len(info) > 16 && info[:16] != "cluster_state:ok" {
 			err = fmt.Errorf("cluster not ready: %.40q", info)
 		}
 		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
 // Restart starts the server process on the same data, and waits until it answers.
 func (s *Server) Restart() {
 	s.t.Helper()
-	s.cmd = exec.Command("redis-server", "--port", "0", "--unixsocket", s.Socket, "--dir", s.dir, "--save", "",
-		"--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
-		"--cluster-enabled", "yes", "--cluster-port", "1", "--loglevel", "warning")
-	err := s.cmd.Start()
-	if err != nil {
-		s.t.Fatalf("start redis-server: %v", err)
-	}
-	probe := redis.NewClient(&redis.Options{Network: "unix", Addr: s.Socket})
+	probe := redis.NewClient(&redis.Options{Network: "unix", Addr: s.Socket, MaxRetries: -1})
 	defer probe.Close()
-	s.wait(func(ctx context.Context) error { return probe.Ping(ctx).Err() })
+	var err error
+	for range 5 {
+		err = s.start()
+		if err != nil {
+			continue
+		}
+		err = s.wait(func(ctx context.Context) error { return probe.Ping(ctx).Err() })
+		if err == nil {
+			return
+		}
+	}
+	s.t.Fatalf("redis-server did not come up: %v", err)
+}
+
+// start starts the process. A node of a cluster listens on a port, too; between our finding a free one and its taking
+// it somebody else may have, and then the process ends at once.
+func (s *Server) start() error {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(free.Addr().String())
+	err = errors.Join(err, free.Close())
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command("redis-server", "--port", "0", "--unixsocket", s.Socket, "--dir", s.dir, "--save", "",
+		"--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--bind", "127.0.0.1",
+		"--cluster-enabled", "yes", "--cluster-port", port, "--loglevel", "warning")
+	err = cmd.Start()
+	if err != nil {
+		return err
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = cmd.Wait() // killed, as often as not
+	}()
+	s.cmd, s.gone = cmd, gone
+	return nil
 }
 
 // Kill ends the server as kill -9 does.
 func (s *Server) Kill() {
-	if s.cmd.Process != nil {
+	if s.cmd != nil {
 		_ = s.cmd.Process.Kill() // already gone is as good
-		_ = s.cmd.Wait()
+		<-s.gone
 	}
 }
 
-func (s *Server) wait(ok func(context.Context) error) {
-	s.t.Helper()
+// wait polls ok until it returns nil; it gives up after a while, or when the process has ended.
+func (s *Server) wait(ok func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -102,11 +140,13 @@ func (s *Server) wait(ok func(context.Context) error) {
 	for {
 		err := ok(ctx)
 		if err == nil {
-			return
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			s.t.Fatalf("redis-server did not come up: %v", err)
+			return err
+		case <-s.gone:
+			return fmt.Errorf("redis-server ended: %w", err)
 		case <-tick.C:
 		}
 	}

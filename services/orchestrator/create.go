@@ -1,0 +1,227 @@
+package orchestrator
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/mail"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/mark"
+	"github.com/filigreehq/filigree/pkg/rpc"
+	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
+	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
+	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
+)
+
+// mostItems bounds files × recipients of one distribution.
+const mostItems = 200_000
+
+// CreateDistribution implements distributionv1.DistributionServiceServer.
+func (s *Server) CreateDistribution(ctx context.Context, req *distributionv1.CreateDistributionRequest) (*distributionv1.CreateDistributionResponse, error) {
+	key, err := idempotencyKey(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := hashOf(req)
+	if err != nil {
+		return nil, err
+	}
+	production, err := s.deps.Directory.GetProduction(ctx, &directoryv1.GetProductionRequest{Production: req.GetProduction()})
+	if err != nil {
+		return nil, err
+	}
+	recipients, err := recipients(req)
+	if err != nil {
+		return nil, err
+	}
+	err = mark.Validate(req.GetMark(), fieldsOf(recipients)...)
+	if err != nil {
+		return nil, badMark(err)
+	}
+	files, err := s.files(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	size := plan.Size{Files: len(files), Recipients: len(recipients)}
+	if size.Items() > mostItems {
+		return nil, fault.New(fault.Invalid, "TOO_MANY_ITEMS", "%d files to %d recipients are %d items; at most %d go into one distribution",
+			size.Files, size.Recipients, size.Items(), mostItems)
+	}
+	raw, err := json.Marshal(newSpec(ctx, req, production.GetProduction(), files))
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.store.Create(ctx, store.New{
+		ID: ulid.Make().String(), Production: req.GetProduction(), Key: key, Hash: hash,
+		Definition: &s.builtin.Definition, Size: size, Spec: raw, Recipients: recipients,
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return nil, fault.New(fault.Conflict, "IDEMPOTENCY_CONFLICT", "this Idempotency-Key was used for another distribution; take a new key for a new one")
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	s.kickChores()
+	s.deps.Log.InfoContext(ctx, "distribution accepted", "distribution", id, "production", req.GetProduction(),
+		"files", size.Files, "recipients", size.Recipients)
+	d, err := s.view(ctx, req.GetProduction(), id)
+	if err != nil {
+		return nil, err
+	}
+	return &distributionv1.CreateDistributionResponse{Distribution: d}, nil
+}
+
+// idempotencyKey is the request's key, from its field or from the header of the same meaning.
+func idempotencyKey(ctx context.Context, req *distributionv1.CreateDistributionRequest) (string, error) {
+	key := req.GetIdempotencyKey()
+	md, _ := metadata.FromIncomingContext(ctx)
+	header := md.Get("idempotency-key")
+	if key == "" && len(header) > 0 {
+		key = header[0]
+	}
+	if key == "" || len(key) > 128 {
+		return "", fault.New(fault.Invalid, "IDEMPOTENCY_KEY_MISSING",
+			"send a header Idempotency-Key of 1 to 128 characters with it, so that repeating the request cannot start a second distribution")
+	}
+	return key, nil
+}
+
+// hashOf is the digest of what the caller asked for, whatever it was keyed with.
+func hashOf(req *distributionv1.CreateDistributionRequest) (string, error) {
+	bare := proto.CloneOf(req)
+	bare.IdempotencyKey = ""
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(bare)
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:16]), err
+}
+
+func newSpec(ctx context.Context, req *distributionv1.CreateDistributionRequest, p *directoryv1.Production, files []file) spec {
+	title := req.GetTitle()
+	if title == "" {
+		title = titleOf(files)
+	}
+	s := spec{
+		Title: title, Mode: "attachment", ProductionName: p.GetName(), Files: files,
+		Mark: req.GetMark(), Locked: req.GetPassword() == "generate",
+		Subject: req.GetMessage().GetSubject(), Text: req.GetMessage().GetText(), ReplyTo: req.GetMessage().GetReplyTo(),
+		OnFailure: req.GetPolicy().GetOnFailure(), OnUncertain: req.GetPolicy().GetOnUncertain(),
+		By: rpc.PrincipalFrom(ctx).GetSubject(), At: time.Now().UTC(),
+	}
+	if s.Mark == "" {
+		s.Mark = mark.Default
+	}
+	if s.Subject == "" {
+		s.Subject = title
+	}
+	return s
+}
+
+// titleOf is what a distribution is called that was given no title: its first file, and how many more.
+func titleOf(files []file) string {
+	const most = 200
+	title := strings.TrimSuffix(files[0].Name, ".pdf")
+	if len(title) > most {
+		title = strings.ToValidUTF8(title[:most], "") + "…"
+	}
+	switch n := len(files) - 1; n {
+	case 0:
+	case 1:
+		title += " and one more"
+	default:
+		title += " and " + strconv.Itoa(n) + " more"
+	}
+	return title
+}
+
+// files looks up what is to be sent. A file that was refused when it was inspected is let through: its items fail and
+// say why, and the others go on.
+func (s *Server) files(ctx context.Context, req *distributionv1.CreateDistributionRequest) ([]file, error) {
+	var out []file
+	seen := map[string]bool{}
+	for _, f := range req.GetFiles() {
+		if seen[f.GetSha256()] {
+			return nil, fault.New(fault.Invalid, "FILE_DUPLICATE", "file %s is there twice; send each file once", f.GetSha256())
+		}
+		seen[f.GetSha256()] = true
+		got, err := s.deps.Files.GetFile(ctx, &filev1.GetFileRequest{Production: req.GetProduction(), File: f.GetSha256()})
+		if err != nil {
+			return nil, err
+		}
+		name := f.GetName()
+		if name == "" {
+			name = got.GetFile().GetName()
+		}
+		out = append(out, file{SHA256: f.GetSha256(), Name: name})
+	}
+	return out, nil
+}
+
+// recipients checks the addresses of all recipients and reports everything that is wrong with them at once.
+func recipients(req *distributionv1.CreateDistributionRequest) ([]store.Recipient, error) {
+	var out []store.Recipient
+	var wrong []string
+	first := map[string]int{}
+	for i, r := range req.GetRecipients() {
+		n := i + 1
+		address, err := mail.ParseAddress(r.GetEmail())
+		if err != nil || address.Name != "" || address.Address != r.GetEmail() {
+			wrong = append(wrong, "recipient "+strconv.Itoa(n)+": "+strconv.Quote(r.GetEmail())+" is not an e-mail address")
+			continue
+		}
+		key := strings.ToLower(r.GetEmail())
+		if first[key] > 0 {
+			wrong = append(wrong, "recipient "+strconv.Itoa(n)+": "+strconv.Quote(r.GetEmail())+" is recipient "+strconv.Itoa(first[key])+" already")
+			continue
+		}
+		first[key] = n
+		out = append(out, store.Recipient{Name: r.GetName(), Email: r.GetEmail(), Fields: r.GetFields()})
+	}
+	if len(wrong) > 0 {
+		shown := wrong[:min(len(wrong), 20)]
+		text := strings.Join(shown, "; ")
+		if len(wrong) > len(shown) {
+			text += "; and " + strconv.Itoa(len(wrong)-len(shown)) + " more"
+		}
+		return nil, fault.New(fault.Invalid, "RECIPIENT_INVALID", "%s. Correct them and send again; nothing was sent", text)
+	}
+	return out, nil
+}
+
+// fieldsOf lists the fields that every recipient has: a mark may use only those.
+func fieldsOf(recipients []store.Recipient) []string {
+	count := map[string]int{}
+	for _, r := range recipients {
+		for name := range r.Fields {
+			count[name]++
+		}
+	}
+	known := []string{"file"}
+	for name, n := range count {
+		if n == len(recipients) {
+			known = append(known, name)
+		}
+	}
+	slices.Sort(known)
+	return known
+}
+
+func badMark(err error) error {
+	var bad *mark.Error
+	if errors.As(err, &bad) {
+		return fault.New(fault.Invalid, bad.Reason, "%s", bad.Message)
+	}
+	return err
+}

@@ -1,0 +1,21 @@
+#!lua
+-- Renew prolongs leases of running attempts.
+-- KEYS  1 leases
+-- ARGV  1 worker  2 lease in ms  3… at most 100 pairs: member of leases, attempt
+-- Returns a code per pair: 1 prolonged, 2 lost, 3 prolonged and the distribution was cancelled.
+local leases = KEYS[1]
+local tag = string.match(leases, '^{[^}]*}')
+local time = redis.call('TIME')
+local untilms = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+local codes = {}
+for i = 3, #ARGV, 2 do
+  local id, u, s = string.match(ARGV[i], '^([^/]+)/([^/]+)/([^/]+)$')
+  local at = redis.call('HMGET', tag .. ':u:' .. id .. ':' .. u, s, s .. '.a', s .. '.by')
+  local code = 2
+  if at[1] == 'running' and at[2] == ARGV[i + 1] and at[3] == ARGV[1] then
+    redis.call('ZADD', leases, untilms, ARGV[i])
+    code = redis.call('HEXISTS', tag .. ':d:' .. id, 'cancel') == 1 and 3 or 1
+  end
+  codes[#codes + 1] = code
+end
+return codes

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/*.lua
+var luaFiles embed.FS
+
+// A script pairs an embedded Lua file with the decoder of its reply.
+type script[R any] struct {
+	name string
+	*redis.Script
+	decode func(reply) (R, error)
+}
+
+func load[R any](name string, decode func(reply) (R, error)) script[R] {
+	source, err := luaFiles.ReadFile("lua/" + name + ".lua")
+	if err != nil {
+		panic(err) // a programmer's error: the file is embedded beside this one
+	}
+	return script[R]{name: name, Script: redis.NewScript(string(source)), decode: decode}
+}
+
+// run runs the script once; go-redis loads it where it is missing.
+func (s script[R]) run(ctx context.Context, c redis.Scripter, keys []string, args ...any) (R, error) {
+	var zero R
+	v, err := s.Run(ctx, c, keys, args...).Result()
+	if err != nil {
+		return zero, fmt.Errorf("%s: %w", s.name, err)
+	}
+	out, err := s.decode(reply{v})
+	if err != nil {
+		return zero, fmt.Errorf("%s: %w", s.name, err)
+	}
+	return out, nil
+}
+
+var (
+	createScript     = load("create", decodeCreated)
+	layoutScript     = load("layout", decodeInt)
+	claimScript      = load("claim", decodeList)
+	settleScript     = load("settle", decodeSettled)
+	checkpointScript = load("checkpoint", decodeInt)
+	renewScript      = load("renew", decodeList)
+	dueScript        = load("due", decodeList)
+	choresScript     = load("chores", decodeList)
+	cancelScript     = load("cancel", decodeInt)
+	sweepScript      = load("sweep", decodeInt)
+)
+
+// reply is what a script answered.
+type reply struct{ v any }
+
+var errShape = errors.New("the script's reply has an unknown shape")
+
+func (r reply) list() ([]reply, error) {
+	raw, ok := r.v.([]any)
+	if !ok {
+		return nil, errShape
+	}
+	out := make([]reply, len(raw))
+	for i, v := range raw {
+		out[i] = reply{v}
+	}
+	return out, nil
+}
+
+func (r reply) int() (int, error) {
+	n, ok := r.v.(int64)
+	if !ok {
+		return 0, errShape
+	}
+	return int(n), nil
+}
+
+func (r reply) str() (string, error) {
+	s, ok := r.v.(string)
+	if !ok {
+		return "", errShape
+	}
+	return s, nil
+}
+
+// strs decodes a list of strings and integers, all as strings.
+func (r reply) strs() ([]string, error) {
+	list, err := r.list()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = fmt.Sprint(e.v)
+	}
+	return out, nil
+}
+
+func decodeInt(r reply) (int, error)      { return r.int() }
+func decodeList(r reply) ([]reply, error) { return r.list() }
+
+type created struct {
+	code int
+	id   string
+}
+
+func decodeCreated(r reply) (created, error) {
+	list, err := r.list()
+	if err != nil || len(list) != 2 {
+		return created{}, errShape
+	}
+	code, err1 := list[0].int()
+	id, err2 := list[1].str()
+	return created{code, id}, errors.Join(err1, err2)
+}
+
+// settled is the reply of settle; mine is false when somebody else did the batch.
+type settled struct {
+	mine  bool
+	ended string
+	codes []int
+}
+
+func decodeSettled(r reply) (settled, error) {
+	list, err := r.list()
+	if err != nil || len(list) == 0 {
+		return settled{}, errShape
+	}
+	mine, err := list[0].int()
+	if err != nil || mine == 0 {
+		return settled{}, err
+	}
+	if len(list) != 3 {
+		return settled{}, errShape
+	}
+	ended, err1 := list[1].str()
+	raw, err2 := list[2].list()
+	out := settled{mine: true, ended: ended}
+	for _, c := range raw {
+		code, err := c.int()
+		if err != nil {
+			return settled{}, err
+		}
+		out.codes = append(out.codes, code)
+	}
+	return out, errors.Join(err1, err2)
+}

@@ -1,0 +1,201 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
+	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
+)
+
+// Run does what no call does: chores, retries that are due, leases that ran out, sweeping. It blocks until ctx ends and
+// returns nil. Any number of orchestrators may run beside each other.
+func (s *Server) Run(ctx context.Context) error {
+	var loops sync.WaitGroup
+	loops.Go(func() { s.forward(ctx) })
+	loops.Go(func() { s.every(ctx, s.cfg.Tick, nil, "tick", s.tick) })
+	loops.Go(func() { s.every(ctx, 10*s.cfg.Tick, s.kick, "chores", s.chores) })
+	loops.Go(func() { s.every(ctx, s.cfg.Sweep, nil, "sweep", s.sweep) })
+	loops.Wait()
+	return nil
+}
+
+// every runs do at once, then at each interval or when kicked. An error is logged once while it lasts.
+func (s *Server) every(ctx context.Context, interval time.Duration, kick <-chan struct{}, name string, do func(context.Context) error) {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	failing := false
+	for {
+		err := do(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !failing {
+			s.deps.Log.WarnContext(ctx, "background work fails", "loop", name, "err", err)
+		}
+		if err == nil && failing {
+			s.deps.Log.InfoContext(ctx, "background work goes on", "loop", name)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		case <-kick:
+		}
+	}
+}
+
+func (s *Server) kickChores() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// forward passes wake-ups on to waiting pulls, and subscribes anew when the store went away.
+func (s *Server) forward(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.store.Wakes(ctx, s.hub.wake)
+		if err != nil {
+			s.deps.Log.WarnContext(ctx, "wake-ups are lost; tasks are polled for", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// tick makes due retries ready and decides about attempts whose lease ran out.
+func (s *Server) tick(ctx context.Context) error {
+	due, lost, err := s.store.Due(ctx)
+	if err != nil {
+		return err
+	}
+	for id, group := range byDistribution(due) {
+		d, err := s.loadRef(ctx, group[0].Ref)
+		if err != nil {
+			return err
+		}
+		err = s.store.Promote(ctx, d.graph, d.production, id, group)
+		if err != nil {
+			return err
+		}
+	}
+	for id, group := range byDistribution(lost) {
+		d, err := s.loadRef(ctx, group[0].Ref)
+		if err != nil {
+			return err
+		}
+		var ends []store.End
+		for _, l := range group {
+			step, ok := d.def.Step(l.Step)
+			if !ok {
+				continue
+			}
+			o := plan.Lost(step, l.Tally, l.Checkpoint, d.onUncertain())
+			s.deps.Log.WarnContext(ctx, "lease ran out", "distribution", id, "task", l.Ref.String(), "worker", l.Worker, "to", o.To)
+			ends = append(ends, store.End{Ref: l.Ref, Worker: l.Worker, Outcome: o})
+		}
+		_, ended, err := s.store.Settle(ctx, d.graph, d.production, id, ends)
+		if err != nil {
+			return err
+		}
+		s.said(ctx, d, ended)
+		s.kickChores()
+	}
+	return nil
+}
+
+func byDistribution(all []store.Due) map[string][]store.Due {
+	groups := map[string][]store.Due{}
+	for _, d := range all {
+		groups[d.Distribution] = append(groups[d.Distribution], d)
+	}
+	return groups
+}
+
+func (s *Server) loadRef(ctx context.Context, r store.Ref) (*distribution, error) {
+	production, err := s.store.Production(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.load(ctx, production, r.Distribution)
+}
+
+// chores does the work that is done in slices, each distribution's on its own, and comes back while there is any.
+func (s *Server) chores(ctx context.Context) error {
+	for {
+		chores, err := s.store.Chores(ctx)
+		if err != nil || len(chores) == 0 {
+			return err
+		}
+		var done sync.WaitGroup
+		errs := make([]error, len(chores))
+		for i, c := range chores {
+			done.Go(func() { errs[i] = s.chore(ctx, c) })
+		}
+		done.Wait()
+		err = errors.Join(errs...)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// chore does one chore to its end, or until somebody else goes on with it.
+func (s *Server) chore(ctx context.Context, c store.Chore) error {
+	production, err := s.store.ProductionOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	d, err := s.load(ctx, production, c.Distribution)
+	if err != nil {
+		return err
+	}
+	if c.Kind == "cancel" {
+		// What is still being laid out would be missed; it comes back when its hold is over.
+		sum, err := s.store.Get(ctx, production, c.Distribution)
+		if err != nil || sum.State == plan.Accepted {
+			return err
+		}
+	}
+	for {
+		var next string
+		switch c.Kind {
+		case "layout":
+			next, err = s.store.Layout(ctx, c, &d.def.Definition, d.size)
+		case "fan":
+			next, err = s.store.Fan(ctx, c, d.graph, d.size)
+		case "cancel":
+			next, err = s.store.EndCancelled(ctx, c, d.graph, d.size)
+		default:
+			s.deps.Log.ErrorContext(ctx, "unknown chore left to newer versions", "kind", c.Kind, "distribution", c.Distribution)
+			return nil
+		}
+		if errors.Is(err, store.ErrTaken) {
+			return nil
+		}
+		if err != nil || next == "" {
+			return err
+		}
+		c.Cursor = next
+	}
+}
+
+func (s *Server) sweep(ctx context.Context) error {
+	n, err := s.store.Sweep(ctx, func(ctx context.Context, production, id string) (*plan.Definition, plan.Size, error) {
+		d, err := s.load(ctx, production, id)
+		if err != nil {
+			return nil, plan.Size{}, err
+		}
+		return &d.def.Definition, d.size, nil
+	})
+	if n > 0 {
+		s.deps.Log.WarnContext(ctx, "steps were missing from their queues and put back", "steps", n)
+	}
+	return err
+}
