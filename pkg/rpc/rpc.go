@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -262,22 +263,24 @@ func asCaller(ctx context.Context, self *accessv1.Principal) (context.Context, e
 	return As(ctx, self)
 }
 
-// InProcess serves srv on a listener in memory until the returned stop is called, which ends calls under way.
-// connect makes a connection to it whose calls are made as service name.
+// InProcess serves srv on a listener in memory, from the first connection until the returned stop is called, which ends
+// calls under way. connect makes a connection whose calls are made as service name; services may be registered until
+// the first call.
 func InProcess(srv *grpc.Server) (connect func(name string) (*grpc.ClientConn, error), stop func()) {
 	lis := bufconn.Listen(1 << 20)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = srv.Serve(lis) // ends with stop
-	}()
+	var serve sync.Once
+	var done sync.WaitGroup
 	connect = func(name string) (*grpc.ClientConn, error) {
 		return dial("passthrough:///in-process", name, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			serve.Do(func() {
+				done.Go(func() { _ = srv.Serve(lis) }) // ends with stop
+			})
 			return lis.DialContext(ctx)
 		}))
 	}
 	return connect, func() {
+		serve.Do(func() {}) // nobody may start it any more
 		srv.Stop()
-		<-done
+		done.Wait()
 	}
 }

@@ -87,7 +87,7 @@ var Deliveries = []Delivery{Queued, Sending, Sent, Uncertain, Delivered, Deferre
 
 // deliveryFollows is the transition table of a delivery. After sent only word from the receiving side can come.
 var deliveryFollows = map[Delivery][]Delivery{
-	Queued:    {Sending, Withdrawn},
+	Queued:    {Sending, NotSent, Withdrawn},
 	Sending:   {Queued, Sent, Uncertain, Deferred, Bounced, Blocked, NotSent, Withdrawn},
 	Deferred:  {Sending, Withdrawn},
 	Sent:      {Delivered, Bounced, Complained},
@@ -182,6 +182,14 @@ var distributionFollows = map[DistributionState][]DistributionState{
 	Accepted:   {InProgress, Stopped},
 	InProgress: {Paused, Completed, CompletedWithFailures, AllFailed, Stopped},
 	Paused:     {InProgress, Stopped},
+}
+
+// CheckDistribution returns nil if a distribution in state from may enter to.
+func CheckDistribution(from, to DistributionState) error {
+	if slices.Contains(distributionFollows[from], to) {
+		return nil
+	}
+	return fmt.Errorf("a distribution that is %s cannot become %s", from, to)
 }
 
 // Final reports whether nothing may follow s.

@@ -39,7 +39,7 @@ local function start(member)
     redis.call('HSET', k, 'v', 'sending')
     redis.call('HINCRBY', dist, 'v:' .. at[5], -1)
     redis.call('HINCRBY', dist, 'v:sending', 1)
-    redis.call('HINCRBY', dist, 'm:' .. at[5], -made)
+    redis.call('HINCRBY', dist, 'm:' .. at[5], 0 - made) -- not -made: -0 is no integer to Redis
     redis.call('HINCRBY', dist, 'm:sending', made)
   end
   tasks[#tasks + 1] = {id, u, s, attempt, at[3] or '', about[3]}

@@ -1,0 +1,164 @@
+package standalone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/filigreehq/filigree/pkg/blob"
+	"github.com/filigreehq/filigree/pkg/keyring"
+	"github.com/filigreehq/filigree/pkg/redisconf"
+	"github.com/filigreehq/filigree/pkg/sandbox"
+	"github.com/filigreehq/filigree/services/email"
+	"github.com/filigreehq/filigree/services/standalone/internal/outbox"
+	"github.com/filigreehq/filigree/services/standalone/internal/redisd"
+)
+
+// Run starts everything, prints "ready http://HOST:PORT" to stdout when it serves, and stops in order when ctx ends. It
+// returns nil after a clean stop. Logs go to stderr.
+func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
+	err := cfg.Validate()
+	if err != nil {
+		return err
+	}
+	var level slog.Level
+	err = level.UnmarshalText([]byte(cfg.LogLevel))
+	if err != nil {
+		return fmt.Errorf("--log-level: %w", err)
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	dir, err := cfg.dir()
+	if err != nil {
+		return err
+	}
+	err = os.MkdirAll(dir, 0o700)
+	if err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	err = sandbox.Check(ctx)
+	if err != nil {
+		if !cfg.AcceptUnsandboxed {
+			return fmt.Errorf("documents cannot be read safely on this machine: %w; start with --i-accept-unsandboxed-pdf to go on all the same", err)
+		}
+		log.WarnContext(ctx, "documents are read without a sandbox, as accepted", "err", err)
+	}
+	g := newGroup(log)
+	p, err := open(ctx, cfg, dir, g, log)
+	if err != nil {
+		return errors.Join(err, g.stop())
+	}
+	lis, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return errors.Join(fmt.Errorf("serve on %s: %w; choose another address with --addr", cfg.Addr, err), g.stop())
+	}
+	url := cfg.PublicURL
+	if url == "" {
+		url = "http://" + lis.Addr().String()
+	}
+	err = p.serve(ctx, g, lis, credentialsFile(dir), url)
+	if err != nil {
+		return errors.Join(err, lis.Close(), g.stop())
+	}
+	_, _ = fmt.Fprintf(stdout, "ready %s\n", url) // nobody reads it: then nobody waits for it
+	log.InfoContext(ctx, "ready", "url", url, "data", dir, "mail", p.cfg.Email.SMTP.String())
+	select {
+	case <-ctx.Done():
+		log.InfoContext(ctx, "stopping")
+	case <-g.failed:
+	}
+	return g.stop()
+}
+
+func credentialsFile(dir string) string { return filepath.Join(dir, "credentials.json") }
+
+// resources are what services share.
+type resources struct {
+	cfg   Config
+	redis redis.UniversalClient
+	blobs *blob.Bucket
+	keys  *keyring.Ring
+	log   *slog.Logger
+}
+
+// open opens the store, the blobs, the key ring and, without a mail server, the outbox.
+func open(ctx context.Context, cfg Config, dir string, g *group, log *slog.Logger) (*resources, error) {
+	p := &resources{cfg: cfg, log: log}
+	opts, err := redisOptions(ctx, cfg, dir, g, log)
+	if err != nil {
+		return nil, err
+	}
+	p.redis = redis.NewUniversalClient(opts)
+	g.closer("redis client", p.redis.Close)
+	if cfg.Redis != "" {
+		accepted, err := redisconf.Check(ctx, p.redis, cfg.AcceptUnsafeRedis)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range accepted {
+			log.WarnContext(ctx, "unsafe Redis setting accepted", "setting", a)
+		}
+	}
+	url := cfg.Blob
+	if url == "" {
+		url = filepath.Join(dir, "blobs")
+	}
+	p.blobs, err = blob.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	g.closer("blobs", p.blobs.Close)
+	p.keys, err = loadKeys(dir)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Email.SMTP == "" {
+		box, err := outbox.Start(filepath.Join(dir, "outbox"), log)
+		if err != nil {
+			return nil, err
+		}
+		g.closer("outbox", box.Close)
+		p.cfg.Email.SMTP = email.URL("smtp://" + box.Addr())
+		if p.cfg.Email.From == "" {
+			p.cfg.Email.From = "filigree@localhost.localdomain"
+		}
+	}
+	return p, nil
+}
+
+// redisOptions says how to reach Redis, and starts a private one if none was given.
+func redisOptions(ctx context.Context, cfg Config, dir string, g *group, log *slog.Logger) (*redis.UniversalOptions, error) {
+	if cfg.Redis == "" {
+		server, err := redisd.Start(ctx, redisd.Config{Dir: dir, Fsync: cfg.Fsync, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		g.loop("redis-server", server.Run)
+		return server.Options(), nil
+	}
+	path, ok := strings.CutPrefix(cfg.Redis, "unix://")
+	if ok {
+		return &redis.UniversalOptions{Addrs: []string{path}}, nil
+	}
+	one, err := redis.ParseURL(cfg.Redis)
+	if err != nil {
+		return nil, fmt.Errorf("--redis: %w; say redis://host:port or unix:///path", err)
+	}
+	return &redis.UniversalOptions{Addrs: []string{one.Addr}, Username: one.Username, Password: one.Password, DB: one.DB, TLSConfig: one.TLSConfig}, nil
+}
+
+// loadKeys reads the key ring from FILIGREE_KEYS, or from the data folder, where the first start makes one.
+func loadKeys(dir string) (*keyring.Ring, error) {
+	path := os.Getenv("FILIGREE_KEYS")
+	if path != "" {
+		return keyring.Load(path)
+	}
+	return keyring.LoadOrCreate(filepath.Join(dir, "keys.json"))
+}
