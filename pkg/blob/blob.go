@@ -11,10 +11,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/fileblob"
@@ -28,61 +31,104 @@ var (
 	ErrNotFound = errors.New("blob not found")
 )
 
-// Bucket is a place for blobs. It is safe for concurrent use.
+// Bucket is a place for blobs. It is safe for concurrent use, by several processes on one folder, too.
 type Bucket struct {
-	b *blob.Bucket
+	b      *blob.Bucket
+	folder *folder // how to write, if the bucket is a folder
 }
 
 // Open opens the bucket at url: "file:///var/lib/filigree/blobs", or a folder's path. The folder is made if need be.
 func Open(ctx context.Context, url string) (*Bucket, error) {
 	dir, isFile := strings.CutPrefix(url, "file://")
-	if isFile || !strings.Contains(url, "://") {
-		abs, err := filepath.Abs(dir)
+	if !isFile && strings.Contains(url, "://") {
+		b, err := blob.OpenBucket(ctx, url)
 		if err != nil {
 			return nil, fmt.Errorf("open bucket %s: %w", url, err)
 		}
-		// Without sidecar files, and with temporary files in the folder itself, so that a rename completes a write.
-		b, err := fileblob.OpenBucket(abs, &fileblob.Options{
-			CreateDir: true, DirFileMode: 0o700, NoTempDir: true, Metadata: fileblob.MetadataDontWrite,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("open bucket %s: %w", url, err)
-		}
-		return &Bucket{b}, nil
+		return &Bucket{b: b}, nil
 	}
-	b, err := blob.OpenBucket(ctx, url)
+	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", url, err)
 	}
-	return &Bucket{b}, nil
+	f, err := newFolder(abs)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", url, err)
+	}
+	b, err := fileblob.OpenBucket(abs, &fileblob.Options{Metadata: fileblob.MetadataDontWrite})
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", url, err)
+	}
+	return &Bucket{b: b, folder: &f}, nil
 }
 
 // Close releases the bucket.
 func (b *Bucket) Close() error { return b.b.Close() }
 
 // Create writes all of r under key and returns its size and SHA-256 in hexadecimal. If key was written before the
-// error is ErrExists; r has been read to its end all the same, so size and digest hold.
+// error is ErrExists; r has been read to its end all the same, so size and digest hold. In a folder the bytes are on
+// the disk, not only on their way, when Create returns.
 func (b *Bucket) Create(ctx context.Context, key, mediaType string, r io.Reader) (size int64, digest string, err error) {
+	err = check(key)
+	if err != nil {
+		return 0, "", err
+	}
+	src := &source{r: r, hash: sha256.New()}
+	if b.folder != nil {
+		err = b.folder.create(ctx, key, src)
+	} else {
+		err = b.create(ctx, key, mediaType, src)
+	}
+	if err == nil {
+		return src.size, src.digest(), nil
+	}
+	err = classify(err)
+	if src.err == nil && errors.Is(err, ErrExists) {
+		_, _ = io.Copy(io.Discard, src) // src.err says how it went
+	}
+	if src.err != nil && src.err != io.EOF {
+		return 0, "", fmt.Errorf("write %s: %w", key, src.err)
+	}
+	if errors.Is(err, ErrExists) {
+		return src.size, src.digest(), fmt.Errorf("write %s: %w", key, err)
+	}
+	return 0, "", fmt.Errorf("write %s: %w", key, err)
+}
+
+func (b *Bucket) create(ctx context.Context, key, mediaType string, src *source) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // before Close, it abandons the write
 	w, err := b.b.NewWriter(ctx, key, &blob.WriterOptions{ContentType: mediaType, IfNotExist: true})
 	if err != nil {
-		return 0, "", fmt.Errorf("write %s: %w", key, classify(err))
+		return err
 	}
-	hash := sha256.New()
-	size, err = io.Copy(io.MultiWriter(w, hash), r)
-	if err != nil {
+	_, err = io.Copy(w, src)
+	if err != nil && src.err != nil && src.err != io.EOF {
 		cancel()
-		_ = w.Close() // the write was given up
-		return 0, "", fmt.Errorf("write %s: %w", key, err)
 	}
-	digest = hex.EncodeToString(hash.Sum(nil))
-	err = w.Close()
-	if err != nil {
-		return size, digest, fmt.Errorf("write %s: %w", key, classify(err))
-	}
-	return size, digest, nil
+	// After a failed write Close may be the one that tells of a key that was there.
+	return errors.Join(err, w.Close())
 }
+
+// source measures what is read through it and remembers how reading ended.
+type source struct {
+	r    io.Reader
+	hash hash.Hash
+	size int64
+	err  error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.hash.Write(p[:n])
+	s.size += int64(n)
+	if err != nil {
+		s.err = err
+	}
+	return n, err
+}
+
+func (s *source) digest() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 
 // Read opens the blob under key.
 func (b *Bucket) Read(ctx context.Context, key string) (io.ReadCloser, error) {
@@ -130,15 +176,56 @@ func (b *Bucket) Exists(ctx context.Context, key string) (bool, error) {
 
 // Copy makes dst from src within the bucket, leaving dst as it is if it was written before.
 func (b *Bucket) Copy(ctx context.Context, dst, src string) error {
-	there, err := b.Exists(ctx, dst)
-	if err != nil || there {
+	err := errors.Join(check(dst), check(src))
+	if err != nil {
 		return err
 	}
-	err = b.b.Copy(ctx, dst, src, nil)
+	if b.folder != nil {
+		err = b.folder.link(b.folder.path(src), b.folder.path(dst)) // blobs never change, so one file may bear two names
+		if err == nil || errors.Is(err, fs.ErrExist) {
+			return nil
+		}
+	}
+	there, lookErr := b.Exists(ctx, dst)
+	if lookErr != nil || there {
+		return lookErr
+	}
+	if b.folder == nil {
+		err = b.b.Copy(ctx, dst, src, nil)
+	}
 	if err != nil {
 		return fmt.Errorf("copy %s to %s: %w", src, dst, classify(err))
 	}
 	return nil
+}
+
+// Sweep removes the blobs whose keys start with prefix and that were written before t, and what crashes left
+// half-written before t. It is for temporaries: nothing else is ever removed by age.
+func (b *Bucket) Sweep(ctx context.Context, prefix string, t time.Time) (removed int, err error) {
+	if b.folder != nil {
+		removed, err = b.folder.sweep(t)
+		if err != nil {
+			return removed, err
+		}
+	}
+	list := b.b.List(&blob.ListOptions{Prefix: prefix})
+	for {
+		o, err := list.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return removed, nil
+		}
+		if err != nil {
+			return removed, fmt.Errorf("list %s: %w", prefix, err)
+		}
+		if !o.ModTime.Before(t) {
+			continue
+		}
+		err = b.Delete(ctx, o.Key)
+		if err != nil {
+			return removed, err
+		}
+		removed++
+	}
 }
 
 // Delete removes key; removing what is not there is no error.
@@ -151,6 +238,12 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 }
 
 func classify(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return errors.Join(ErrExists, err)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(ErrNotFound, err)
+	}
 	switch gcerrors.Code(err) {
 	case gcerrors.NotFound:
 		return errors.Join(ErrNotFound, err)
@@ -158,4 +251,15 @@ func classify(err error) error {
 		return errors.Join(ErrExists, err)
 	}
 	return err
+}
+
+// check refuses keys that mean different things to different stores: anything but visible ASCII in segments that are
+// not empty and do not start with a dot.
+func check(key string) error {
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "" || segment[0] == '.' || strings.ContainsFunc(segment, func(c rune) bool { return c <= ' ' || c > '~' || c == '\\' }) {
+			return fmt.Errorf("%q is no key for a blob", key)
+		}
+	}
+	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -64,14 +65,19 @@ func Parse(data []byte) (*Ring, error) {
 
 // Load reads the ring at path, which nobody but its owner may read.
 func Load(path string) (*Ring, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("key ring: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("key ring: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("key ring %s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
 	}
-	data, err := os.ReadFile(path)
+	data, err := io.ReadAll(f)
 	if err != nil {
 		return nil, fmt.Errorf("key ring: %w", err)
 	}
@@ -114,8 +120,25 @@ func createOnly(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.Link(tmp.Name(), path)
+	err = os.Link(tmp.Name(), path)
+	if err != nil {
+		return err
+	}
+	// A ring lost to a power cut would take every password with it.
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
+
+// String says which keys there are and none of their bytes, so that a ring can be printed and logged.
+func (r *Ring) String() string {
+	return fmt.Sprintf("key ring of %d, active %d", len(r.keys), r.active)
+}
+
+// GoString hides the keys from %#v, too.
+func (r *Ring) GoString() string { return r.String() }
 
 // Active is the number of the key that new things are made under.
 func (r *Ring) Active() int { return r.active }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,17 +64,20 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatalf("give the node all slots: %v", err)
 	}
-	err = s.wait(func(ctx context.Context) error {
-		info, err := s.Client.ClusterInfo(ctx).Result()
-		if err == nil && len(info) > 16 && info[:16] != "cluster_state:ok" {
-			err = fmt.Errorf("cluster not ready: %.40q", info)
-		}
-		return err
-	})
+	err = s.wait(s.ready)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// ready returns nil when the node serves its slots, which takes it two seconds.
+func (s *Server) ready(ctx context.Context) error {
+	info, err := s.Client.ClusterInfo(ctx).Result()
+	if err == nil && !strings.HasPrefix(info, "cluster_state:ok") {
+		err = fmt.Errorf("cluster not ready: %.40q", info)
+	}
+	return err
 }
 
 // Restart starts the server process on the same data, and waits until it answers.
@@ -88,6 +92,9 @@ func (s *Server) Restart() {
 			continue
 		}
 		err = s.wait(func(ctx context.Context) error { return probe.Ping(ctx).Err() })
+		if err == nil && s.Client != nil {
+			err = s.wait(s.ready)
+		}
 		if err == nil {
 			return
 		}
@@ -108,7 +115,7 @@ func (s *Server) start() error {
 		return err
 	}
 	cmd := exec.Command("redis-server", "--port", "0", "--unixsocket", s.Socket, "--dir", s.dir, "--save", "",
-		"--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--bind", "127.0.0.1",
+		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--bind", "127.0.0.1",
 		"--cluster-enabled", "yes", "--cluster-port", port, "--loglevel", "warning")
 	err = cmd.Start()
 	if err != nil {

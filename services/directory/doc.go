@@ -1,0 +1,16 @@
+// Package directory keeps what is there before anybody sends anything: productions, API tokens and source documents. It
+// tells recipients' passwords to those who may know them.
+//
+// It promises:
+//   - Of every document there is one copy for each SHA-256 and production, whole: bytes are written under a temporary
+//     key, hashed on the way, and get their final key once the last one came. An upload that breaks off, is empty or too
+//     large leaves nothing; what a crash leaves is removed an hour later.
+//   - A document is recorded only once its bytes are stored, and answers to Upload only once it is recorded.
+//   - A production that a caller may not act in is answered word for word like one that does not exist. The check is
+//     made by the interceptor and, apart from it, by the store.
+//   - Of a token the SHA-256 is kept, nothing else; a revoked one is refused from that moment on, and for good.
+//   - No password is told unless it was recorded who asked, when, and for whom.
+//
+// It does not promise that a document was inspected: the inspection starts with the upload and is best effort. Until it
+// ended, or if this process died before, the verdict is "unknown", and the step prepare of a distribution finds out.
+package directory

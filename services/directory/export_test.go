@@ -1,0 +1,3 @@
+package directory
+
+var CleanName = cleanName

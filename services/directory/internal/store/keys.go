@@ -1,0 +1,24 @@
+package store
+
+// Every key of directory is spelled here. What belongs to a production shares its hash tag, the rest shares {dir}.
+
+// productionKey: hash name, created.
+func productionKey(production string) string { return "{p:" + production + "}:production" }
+
+// fileKey: hash name, size, created, seq, verdict, pages, error_code, error_message, notes.
+func fileKey(production, sha256 string) string { return "{p:" + production + "}:file:" + sha256 }
+
+// filesKey: sorted set of the production's files, in the order in which they came.
+func filesKey(production string) string { return "{p:" + production + "}:files" }
+
+// fileSeqKey: counter of the production's files, the score in filesKey.
+func fileSeqKey(production string) string { return "{p:" + production + "}:files:seq" }
+
+// auditKey: stream of who was told what; capped.
+func auditKey(production string) string { return "{p:" + production + "}:audit" }
+
+// productionsKey: sorted set of all production ids, all of score 0, so that it is in their order.
+func productionsKey() string { return "{dir}:productions" }
+
+// tokenKey: hash sha256, role, productions, note, created, revoked.
+func tokenKey(id string) string { return "{dir}:token:" + id }

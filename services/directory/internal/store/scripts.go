@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/production_create.lua
+var productionCreateLua string
+
+//go:embed lua/file_put.lua
+var filePutLua string
+
+//go:embed lua/file_verdict.lua
+var fileVerdictLua string
+
+//go:embed lua/token_create.lua
+var tokenCreateLua string
+
+//go:embed lua/token_revoke.lua
+var tokenRevokeLua string
+
+//go:embed lua/audit.lua
+var auditLua string
+
+// scripts are directory's transitions, by what they do.
+type scripts struct {
+	productionCreate, filePut, fileVerdict, tokenCreate, tokenRevoke, audit *redis.Script
+}
+
+func newScripts() scripts {
+	return scripts{
+		productionCreate: redis.NewScript(productionCreateLua),
+		filePut:          redis.NewScript(filePutLua),
+		fileVerdict:      redis.NewScript(fileVerdictLua),
+		tokenCreate:      redis.NewScript(tokenCreateLua),
+		tokenRevoke:      redis.NewScript(tokenRevokeLua),
+		audit:            redis.NewScript(auditLua),
+	}
+}
+
+// reply is what every script returns: a code, and what the code's line in the script's header says.
+type reply struct {
+	code string
+	more []string
+}
+
+// run runs a script whose reply has more further values.
+func (s *Store) run(ctx context.Context, script *redis.Script, more int, keys []string, args ...any) (reply, error) {
+	values, err := script.Run(ctx, s.redis, keys, args...).StringSlice()
+	if err != nil {
+		return reply{}, err
+	}
+	if len(values) == 0 || len(values) != 1 && len(values) != 1+more {
+		return reply{}, fmt.Errorf("a script answered %q, which it never does", values)
+	}
+	return reply{code: values[0], more: values[1:]}, nil
+}
+
+// unexpected is the error for a code that the script's header does not list.
+func (r reply) unexpected() error {
+	return fmt.Errorf("a script answered with the code %q, which it never does", r.code)
+}

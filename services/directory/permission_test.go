@@ -1,0 +1,122 @@
+package directory_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/filigreehq/filigree/pkg/fault"
+	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
+	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
+	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+)
+
+// call is one method, asked about production.
+type call struct {
+	roles string // that may, by first letter
+	// inProduction says that the caller must be allowed to act in the production asked about.
+	inProduction bool
+	do           func(ctx context.Context, production string) error
+}
+
+func (r *rig) calls() map[string]call {
+	return map[string]call{
+		"CreateProduction": {"a", false, func(ctx context.Context, p string) error {
+			_, err := r.directory.CreateProduction(ctx, &directoryv1.CreateProductionRequest{Id: p, Name: "The " + p})
+			return err
+		}},
+		"GetProduction": {"coa", true, func(ctx context.Context, p string) error {
+			_, err := r.directory.GetProduction(ctx, &directoryv1.GetProductionRequest{Production: p})
+			return err
+		}},
+		"ListProductions": {"coa", false, func(ctx context.Context, _ string) error {
+			_, err := r.directory.ListProductions(ctx, &directoryv1.ListProductionsRequest{})
+			return err
+		}},
+		"CreateToken": {"a", false, func(ctx context.Context, p string) error {
+			_, err := r.directory.CreateToken(ctx, &directoryv1.CreateTokenRequest{Role: "oncall", Productions: []string{p}})
+			return err
+		}},
+		"RevokeToken": {"a", false, func(ctx context.Context, _ string) error {
+			_, err := r.directory.RevokeToken(ctx, &directoryv1.RevokeTokenRequest{Token: "tok_none"})
+			if err != nil && fault.From(err).Reason == "TOKEN_UNKNOWN" {
+				return nil // as far as one may come with it
+			}
+			return err
+		}},
+		"Authenticate": {"", false, func(ctx context.Context, _ string) error {
+			_, err := r.directory.Authenticate(ctx, &directoryv1.AuthenticateRequest{TokenSha256: sum(nil)})
+			return err
+		}},
+		"RevealPassword": {"ca", true, func(ctx context.Context, p string) error {
+			_, err := r.directory.RevealPassword(ctx, &directoryv1.RevealPasswordRequest{Production: p, Recipient: "d.r1"})
+			return err
+		}},
+		"Upload": {"ca", true, func(ctx context.Context, p string) error {
+			_, err := r.upload(ctx, p, "a.pdf", []byte("permissions"))
+			return err
+		}},
+		"GetFile": {"coa", true, func(ctx context.Context, p string) error {
+			_, err := r.files.GetFile(ctx, &filev1.GetFileRequest{Production: p, File: sum([]byte("permissions"))})
+			if err != nil && fault.From(err).Reason == "FILE_UNKNOWN" {
+				return nil
+			}
+			return err
+		}},
+		"ListFiles": {"coa", true, func(ctx context.Context, p string) error {
+			_, err := r.files.ListFiles(ctx, &filev1.ListFilesRequest{Production: p})
+			return err
+		}},
+	}
+}
+
+func permissions(t *testing.T, r *rig) {
+	r.production(t, "allowed")
+	roles := map[string]accessv1.Role{
+		"c": accessv1.Role_ROLE_COORDINATOR, "o": accessv1.Role_ROLE_ONCALL, "a": accessv1.Role_ROLE_ADMIN,
+	}
+	for method, c := range r.calls() {
+		for letter, role := range roles {
+			err := c.do(as(t, role, "allowed"), "allowed")
+			if strings.Contains(c.roles, letter) {
+				if err != nil {
+					t.Errorf("%s as %s: %v", method, role, err)
+				}
+				continue
+			}
+			wantFault(t, err, fault.Denied, "ROLE_MISSING")
+		}
+		err := c.do(as(t, accessv1.Role_ROLE_UNSPECIFIED, "allowed"), "allowed")
+		wantFault(t, err, fault.Unauthenticated, "TOKEN_MISSING")
+	}
+}
+
+func sameAsUnknown(t *testing.T, r *rig) {
+	r.production(t, "ours")
+	r.production(t, "hidden")
+	checked := 0
+	for method, c := range r.calls() {
+		if !c.inProduction {
+			continue
+		}
+		ctx := as(t, accessv1.Role_ROLE_COORDINATOR, "ours")
+		hidden, none := c.do(ctx, "hidden"), c.do(ctx, "absent")
+		wantFault(t, hidden, fault.NotFound, "PRODUCTION_UNKNOWN")
+		// And of one that may everywhere: what is not there is said in the same words.
+		everywhere := c.do(as(t, accessv1.Role_ROLE_COORDINATOR, "*"), "absent")
+		for _, err := range []error{none, everywhere} {
+			got, want := fault.From(err), fault.From(hidden)
+			if got.Reason != want.Reason || got.Kind != want.Kind || strings.ReplaceAll(got.Message, "absent", "hidden") != want.Message {
+				t.Errorf("%s: %v and %v can be told apart", method, err, hidden)
+			}
+		}
+		for _, odd := range []string{"a}b", "{p:ours}", "../ours", "OURS", "*"} {
+			err := c.do(as(t, accessv1.Role_ROLE_COORDINATOR, "*"), odd)
+			wantFault(t, err, fault.NotFound, "PRODUCTION_UNKNOWN")
+		}
+		checked++
+	}
+	if checked != 5 {
+		t.Errorf("checked %d methods, want 5", checked)
+	}
+}

@@ -1,0 +1,17 @@
+// Package gateway is the face of Filigree towards client apps, the console and the CLI: REST for every method whose
+// proto declares an HTTP rule, uploads, the OpenAPI document and the console's files.
+//
+// What it guarantees:
+//
+//   - Every call under /v1 carries a token that the directory knows, and goes on as the principal the directory named,
+//     never as the gateway itself. Nothing a client sends can become internal metadata: of its headers only
+//     Idempotency-Key and X-Request-Id go on, under names of ours.
+//   - A revoked token stops working at once for revocations made through the same gateway, and within
+//     Config.TokenCache otherwise.
+//   - Every failure, whoever found it, is {"error":{"code","message","retryable"}} with its HTTP status from one table.
+//   - Nothing is unbounded: JSON bodies and uploads have a size limit that is enforced while reading, a client that
+//     stalls is let go, and an upload is held in memory one piece at a time.
+//   - The log holds route patterns, never paths, names, tokens or addresses.
+//
+// It keeps no state. Whether a caller may do what it asks is decided by the service asked, from the principal.
+package gateway

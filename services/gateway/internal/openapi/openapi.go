@@ -1,0 +1,307 @@
+// Package openapi makes the gateway's OpenAPI 3 document from the OpenAPI 2 document that is generated from the
+// protos. What a generator cannot know is added: how a caller says who it is, what every failure looks like, and the
+// upload. The same input always gives the same bytes.
+package openapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi2"
+	"github.com/getkin/kin-openapi/openapi2conv"
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+const (
+	schemas    = "#/components/schemas/"
+	responses  = "#/components/responses/"
+	uploadPath = "/v1/productions/{production}/files"
+	fileSchema = "File"
+)
+
+// Convert returns the OpenAPI 3 document for swagger, valid and indented.
+func Convert(swagger []byte) ([]byte, error) {
+	swagger, err := rename(swagger)
+	if err != nil {
+		return nil, err
+	}
+	var v2 openapi2.T
+	err = json.Unmarshal(swagger, &v2)
+	if err != nil {
+		return nil, fmt.Errorf("read the OpenAPI 2 document: %w", err)
+	}
+	doc, err := openapi2conv.ToV3(&v2)
+	if err != nil {
+		return nil, fmt.Errorf("convert to OpenAPI 3: %w", err)
+	}
+	describe(doc)
+	allowNull(doc)
+	err = addFailures(doc)
+	if err != nil {
+		return nil, err
+	}
+	addIdempotencyKey(doc)
+	err = addUpload(doc)
+	if err != nil {
+		return nil, err
+	}
+	dropUnused(doc)
+	raw, err := doc.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("write the document: %w", err)
+	}
+	err = validate(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the document made is not valid: %w", err)
+	}
+	var out bytes.Buffer
+	err = json.Indent(&out, raw, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("indent the document: %w", err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+// validate reads the document as a stranger would: references are followed, and must lead somewhere.
+func validate(raw []byte) error {
+	doc, err := openapi3.NewLoader().LoadFromData(raw)
+	if err != nil {
+		return err
+	}
+	return doc.Validate(context.Background())
+}
+
+// rename gives schemas the names that clients know: without the version or the service the generator puts before them.
+func rename(swagger []byte) ([]byte, error) {
+	var names struct {
+		Definitions map[string]json.RawMessage `json:"definitions"`
+	}
+	err := json.Unmarshal(swagger, &names)
+	if err != nil {
+		return nil, fmt.Errorf("read the OpenAPI 2 document: %w", err)
+	}
+	taken := map[string]string{}
+	for old := range names.Definitions {
+		name := shortName(old)
+		if other, ok := taken[name]; ok {
+			return nil, fmt.Errorf("the schemas %s and %s would both be called %s", old, other, name)
+		}
+		taken[name] = old
+		swagger = bytes.ReplaceAll(swagger, []byte(`"#/definitions/`+old+`"`), []byte(`"#/definitions/`+name+`"`))
+	}
+	var whole map[string]json.RawMessage
+	err = json.Unmarshal(swagger, &whole)
+	if err != nil {
+		return nil, fmt.Errorf("read the renamed document: %w", err)
+	}
+	var definitions map[string]json.RawMessage
+	err = json.Unmarshal(whole["definitions"], &definitions)
+	if err != nil {
+		return nil, fmt.Errorf("read the renamed schemas: %w", err)
+	}
+	renamed := map[string]json.RawMessage{}
+	for old, schema := range definitions {
+		renamed[shortName(old)] = schema
+	}
+	whole["definitions"], err = json.Marshal(renamed)
+	if err != nil {
+		return nil, fmt.Errorf("write the renamed schemas: %w", err)
+	}
+	return json.Marshal(whole)
+}
+
+func shortName(old string) string {
+	if old == "filigreeFileV1File" {
+		return fileSchema
+	}
+	name, ok := strings.CutPrefix(old, "v1")
+	if ok {
+		return name
+	}
+	for _, service := range []string{"DirectoryService", "DistributionService", "FileService"} {
+		name, ok = strings.CutPrefix(old, service)
+		if ok && strings.HasSuffix(name, "Body") {
+			return name
+		}
+	}
+	return old
+}
+
+func describe(doc *openapi3.T) {
+	doc.OpenAPI = "3.0.3"
+	doc.Info = &openapi3.Info{
+		Title:       "Filigree",
+		Version:     "v1",
+		Description: "Sends confidential documents to many people at once; every recipient of every file gets a copy of their own.",
+	}
+	doc.Servers = openapi3.Servers{{URL: "/"}}
+	used := map[string]bool{}
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			for _, tag := range op.Tags {
+				used[tag] = true
+			}
+		}
+	}
+	var tags openapi3.Tags
+	for _, tag := range doc.Tags {
+		if used[tag.Name] {
+			tags = append(tags, tag)
+		}
+	}
+	doc.Tags = tags
+	doc.Components.SecuritySchemes = openapi3.SecuritySchemes{
+		"token": {Value: &openapi3.SecurityScheme{
+			Type:        "http",
+			Scheme:      "bearer",
+			Description: "A token made by CreateToken. A token that may not act in a production gets the same answer as for one that does not exist.",
+		}},
+	}
+	doc.Security = openapi3.SecurityRequirements{{"token": {}}}
+}
+
+// allowNull says what answers do: a message or a time that is not there is null.
+func allowNull(doc *openapi3.T) {
+	for _, schema := range doc.Components.Schemas {
+		for name, property := range schema.Value.Properties {
+			if property.Ref != "" {
+				schema.Value.Properties[name] = openapi3.NewSchemaRef("", &openapi3.Schema{
+					AllOf:    openapi3.SchemaRefs{openapi3.NewSchemaRef(property.Ref, nil)},
+					Nullable: true,
+				})
+			} else if property.Value.Format == "date-time" {
+				property.Value.Nullable = true
+			}
+		}
+	}
+}
+
+// addFailures replaces the generator's idea of an error, everywhere, by what the gateway answers.
+func addFailures(doc *openapi3.T) error {
+	detail, ok := doc.Components.Schemas["Error"]
+	if !ok {
+		return fmt.Errorf("there is no schema %sError to describe failures with", schemas)
+	}
+	delete(doc.Components.Schemas, "rpcStatus")
+	delete(doc.Components.Schemas, "protobufAny")
+	detail.Value.Required = []string{"code", "message", "retryable"}
+	doc.Components.Schemas["Failure"] = openapi3.NewSchemaRef("", &openapi3.Schema{
+		Type:        &openapi3.Types{"object"},
+		Description: "The body of every answer that is not a success.",
+		Required:    []string{"error"},
+		Properties:  openapi3.Schemas{"error": openapi3.NewSchemaRef(schemas+"Error", nil)},
+	})
+	description := "What is wrong. 400: the request; 401: the token; 403: its role may not do this; 404: there is no such thing; " +
+		"409: it contradicts the present state; 413: too large; 429 and 503: later, see Retry-After; 500: a defect of ours."
+	doc.Components.Responses = openapi3.ResponseBodies{
+		"Failure": {Value: &openapi3.Response{
+			Description: &description,
+			Headers: openapi3.Headers{"Retry-After": {Value: &openapi3.Header{Parameter: openapi3.Parameter{
+				Description: "Seconds to wait before trying again.",
+				Schema:      openapi3.NewSchemaRef("", openapi3.NewIntegerSchema()),
+			}}}},
+			Content: openapi3.NewContentWithJSONSchemaRef(openapi3.NewSchemaRef(schemas+"Failure", nil)),
+		}},
+	}
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			if op.RequestBody != nil && op.RequestBody.Value != nil {
+				op.RequestBody.Extensions, op.RequestBody.Value.Extensions = nil, nil // the converter's own notes
+			}
+			op.Responses.Set("default", &openapi3.ResponseRef{Ref: responses + "Failure"})
+			success := op.Responses.Status(http.StatusOK)
+			if success != nil && success.Value != nil && (success.Value.Description == nil || *success.Value.Description == "") {
+				said := "A successful response."
+				success.Value.Description = &said
+			}
+		}
+	}
+	return nil
+}
+
+// addIdempotencyKey says where the header is understood: where the body has the field.
+func addIdempotencyKey(doc *openapi3.T) {
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			if op.RequestBody == nil || op.RequestBody.Value == nil {
+				continue
+			}
+			media := op.RequestBody.Value.Content.Get("application/json")
+			if media == nil || media.Schema == nil {
+				continue
+			}
+			body := doc.Components.Schemas[strings.TrimPrefix(media.Schema.Ref, schemas)]
+			if body == nil || body.Value.Properties["idempotency_key"] == nil {
+				continue
+			}
+			header := openapi3.NewHeaderParameter("Idempotency-Key").
+				WithDescription("The same as idempotency_key in the body.").
+				WithSchema(openapi3.NewStringSchema().WithMaxLength(128))
+			op.AddParameter(header)
+		}
+	}
+}
+
+func addUpload(doc *openapi3.T) error {
+	item := doc.Paths.Find(uploadPath)
+	if item == nil || item.Post != nil {
+		return fmt.Errorf("%s is not a path that lists files and takes none yet", uploadPath)
+	}
+	binary := openapi3.NewSchemaRef("", openapi3.NewStringSchema().WithFormat("binary"))
+	form := openapi3.NewSchemaRef("", &openapi3.Schema{
+		Type:       &openapi3.Types{"object"},
+		Required:   []string{"file"},
+		Properties: openapi3.Schemas{"file": binary},
+	})
+	stored := "The file as stored. Storing the same bytes again answers with the file there is."
+	item.Post = &openapi3.Operation{
+		Summary:     "Upload stores a document.",
+		Description: "The body is the document's bytes, or a form with one part \"file\". FILE_TOO_LARGE is said as soon as the limit is passed.",
+		OperationID: "FileService_Upload",
+		Tags:        []string{"FileService"},
+		Parameters: openapi3.Parameters{
+			{Value: openapi3.NewPathParameter("production").WithSchema(openapi3.NewStringSchema())},
+			{Value: openapi3.NewQueryParameter("name").
+				WithDescription("The document's name. Without it, the file name in Content-Disposition or in the form.").
+				WithSchema(openapi3.NewStringSchema())},
+		},
+		RequestBody: &openapi3.RequestBodyRef{Value: openapi3.NewRequestBody().WithRequired(true).WithContent(openapi3.Content{
+			"application/pdf":          {Schema: binary},
+			"application/octet-stream": {Schema: binary},
+			"multipart/form-data":      {Schema: form},
+		})},
+		Responses: openapi3.NewResponses(
+			openapi3.WithStatus(http.StatusCreated, &openapi3.ResponseRef{Value: &openapi3.Response{
+				Description: &stored,
+				Content:     openapi3.NewContentWithJSONSchemaRef(openapi3.NewSchemaRef(schemas+fileSchema, nil)),
+			}}),
+		),
+	}
+	item.Post.Responses.Set("default", &openapi3.ResponseRef{Ref: responses + "Failure"})
+	return nil
+}
+
+// dropUnused removes schemas that nothing refers to, such as the wrappers of answers that are sent unwrapped.
+func dropUnused(doc *openapi3.T) {
+	for {
+		raw, err := doc.MarshalJSON()
+		if err != nil {
+			return // Convert finds the same error and reports it
+		}
+		dropped := false
+		for name := range doc.Components.Schemas {
+			if !bytes.Contains(raw, []byte(`"`+schemas+name+`"`)) {
+				delete(doc.Components.Schemas, name)
+				dropped = true
+			}
+		}
+		if !dropped {
+			return
+		}
+	}
+}
