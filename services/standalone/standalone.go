@@ -126,9 +126,6 @@ func open(ctx context.Context, cfg Config, dir string, g *group, log *slog.Logge
 		}
 		g.closer("outbox", box.Close)
 		p.cfg.Email.SMTP = email.URL("smtp://" + box.Addr())
-		if p.cfg.Email.From == "" {
-			p.cfg.Email.From = "filigree@localhost.localdomain"
-		}
 	}
 	return p, nil
 }
