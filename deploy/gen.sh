@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Regenerates proto/gen from proto/filigree with the pinned tools in bin/ (make tools).
+# Regenerates proto/gen from proto/filigree with the pinned tools in bin/ (make tools), and the gateway's OpenAPI
+# document from what came out.
 # Third-party protos come from pinned packages and are not committed: googleapis' annotations from npm,
 # protovalidate's from its Go module.
 set -euo pipefail
@@ -18,3 +19,5 @@ buf format -w --path filigree
 buf lint --path filigree
 rm -rf gen && buf generate
 go run ./gensum -w
+cd ..
+go run ./services/gateway/internal/openapi/gen proto/gen/filigree.swagger.json services/gateway/openapi.json

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Runs every test of the workspace, prints a line for each package, all output of those that failed, what was skipped and
+# why, and the number of tests at the end. No test at all is a failure.
+#
+# What runs many goroutines on shared state runs under the race detector; the rest is pure, or starts processes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+race=(./pkg/worker/... ./pkg/rpc/... ./services/orchestrator/... ./services/standalone/internal/...)
+
+all=$(go list work)
+raced=$(go list "${race[@]}")
+plain=$(comm -23 <(sort <<<"$all") <(sort <<<"$raced") | grep -v /pkg/arch$)
+
+{
+  go test -v -count=1 ./pkg/arch 2>&1 || true # it reads what the go command does not know of
+  go test -v -timeout 15m $plain 2>&1 || true
+  go test -v -timeout 15m -race $raced 2>&1 || true
+} | awk '
+  function flush(show) { if (show) printf "%s", text; text = "" }
+  /^=== (RUN|PAUSE|CONT|NAME)/ { next }
+  /^ *--- PASS/ { passed++; next }
+  /^ *--- SKIP/ { skipped++; skip[skipped] = $3 ": " last; next }
+  /^ *--- FAIL/ { failed++ }
+  /^ok  *\t/ { packages++; flush(0); print; fflush(); next }
+  /^\?  *\t|^PASS$|no test files/ { next }
+  /^FAIL\t/ { bad++; flush(1); print; fflush(); next }
+  { text = text $0 "\n"; last = $0; sub(/^ +/, "", last) }
+  END {
+    flush(bad == 0 && packages == 0)
+    for (i = 1; i <= skipped; i++) print "skipped " skip[i]
+    printf "%d tests passed, %d failed, %d skipped; %d packages ok, %d not\n", passed, failed, skipped, packages, bad
+    exit passed == 0 || failed > 0 || bad > 0
+  }'

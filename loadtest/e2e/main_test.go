@@ -1,0 +1,126 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/filigreehq/filigree/loadtest/internal/ledger"
+)
+
+// program is the path of the binary under test.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	program = os.Getenv("FILIGREE_BIN")
+	if program != "" {
+		var err error
+		program, err = filepath.Abs(program)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "FILIGREE_BIN:", err)
+			return 1
+		}
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "filigree-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "a place for the program:", err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // a leftover in the temporary folder harms nobody
+	program = filepath.Join(dir, "filigree")
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/filigreehq/filigree/services/cli/cmd/filigree").CombinedOutput()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "build filigree: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// system is an installation to test: where it is, who may do what, and where its mails end up.
+type system struct {
+	url    string
+	tokens map[string]string // by role
+	box    ledger.Box
+	// site is the process behind it, if it is ours to kill; nil elsewhere.
+	site *site
+}
+
+// api is a client with the rights of a role in the production default.
+func (s system) api(role string) *client {
+	return &client{base: s.url, token: s.tokens[role], production: "default"}
+}
+
+// installation is the system to test: the one that the environment names, or else one of our own, just started.
+func installation(t *testing.T) system {
+	t.Helper()
+	path := os.Getenv("FILIGREE_E2E_CREDENTIALS")
+	if path == "" {
+		return start(t).system()
+	}
+	outbox := os.Getenv("FILIGREE_E2E_OUTBOX")
+	if outbox == "" {
+		t.Fatal("FILIGREE_E2E_CREDENTIALS is set and FILIGREE_E2E_OUTBOX is not: without the mails nothing can be shown")
+	}
+	url, tokens := credentials(t, path)
+	return system{url: url, tokens: tokens, box: ledger.NewFolder(outbox)}
+}
+
+func credentials(t *testing.T, path string) (url string, tokens map[string]string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		URL    string            `json:"url"`
+		Tokens map[string]string `json:"tokens"`
+	}
+	err = json.Unmarshal(text, &c)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return c.URL, c.Tokens
+}
+
+// need skips a test that lacks programs; with CI set that is a failure, as nothing would be shown.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		_, err := exec.LookPath(name)
+		switch {
+		case err != nil && os.Getenv("CI") != "":
+			t.Fatalf("%s is not installed: %v", name, err)
+		case err != nil:
+			t.Skipf("%s is not installed: %v", name, err)
+		}
+	}
+}
+
+// await asks until done says yes, and ends the test when limit has passed. The error of the last asking is told.
+func await(t *testing.T, limit time.Duration, what string, done func() (bool, error)) {
+	t.Helper()
+	late := time.After(limit)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := done()
+		if ok {
+			return
+		}
+		select {
+		case <-late:
+			t.Fatalf("%s: not within %s (last error: %v)", what, limit, err)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,14 @@
+// Package cli is the command line, `filigree`: one file per command, each command a struct whose fields are its flags.
+//
+// What scripts may rely on: commands, flags and the documents of --json; standard output carries the result and nothing
+// else, everything said on the way goes to standard error; an error is one line "filigree: <sentence> (CODE)", details
+// indented below it; and the exit codes
+//
+//	0  done; for `send --wait`: every required delivery is sent
+//	1  wrong usage, or the server or we refused
+//	2  it ended with failures, or `--wait` ran out or was interrupted: what is open is said
+//	3  no server was reached
+//
+// Everything that is sent is sent at most once by us: `send` repeats a request whose answer was lost under the same
+// idempotency key. Interrupting `send --wait` leaves the distribution running. Bars and colours are for terminals only.
+package cli

@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+
+	"github.com/filigreehq/filigree/services/cli/internal/api"
+	"github.com/filigreehq/filigree/services/cli/internal/people"
+)
+
+type sendCmd struct {
+	serverFlags
+	productionFlag
+	File           []string      `required:"" placeholder:"PDF" sep:"none" help:"Document to send (repeatable)."`
+	To             string        `required:"" placeholder:"CSV" help:"People to send to: CSV whose header has name and email; other columns become fields of the mark."`
+	Mode           string        `enum:"attachment,link,drive" default:"attachment" placeholder:"MODE" help:"How copies reach people: attachment. (link and drive come later and are refused.)"`
+	Mark           string        `placeholder:"TEMPLATE" help:"Text of the mark, such as '{name}\\n{email} {date}'; \\n starts a new line."`
+	Password       string        `enum:"none,generate" default:"none" placeholder:"HOW" help:"generate: lock each person's copies with a password of their own. Default: none."`
+	Title          string        `placeholder:"TEXT" help:"What it is called. Default: the files' names."`
+	Subject        string        `placeholder:"TEXT" help:"The mail's subject. Default: the title."`
+	Text           string        `placeholder:"TEXT" help:"The mail's text."`
+	OnFailure      string        `enum:",send_available,hold" default:"" placeholder:"POLICY" help:"When some of a person's files fail: send_available sends the others (default), hold sends nothing."`
+	OnUncertain    string        `enum:",resend,hold" default:"" placeholder:"POLICY" help:"When a mail may or may not have gone out: resend (default), or hold for a person to decide."`
+	HoldFor        time.Duration `default:"0s" placeholder:"TIME" help:"Undo window before the first mail. (Other than 0s comes later and is refused.)"`
+	Wait           waitFlag      `help:"Wait for the end, at most 10m or --wait=TIME, and exit 2 if not everybody got theirs."`
+	IdempotencyKey string        `placeholder:"KEY" help:"Repeating a command with the same key never sends twice. Default: a new key."`
+	JSON           bool          `name:"json" help:"Print the distribution as one JSON document."`
+}
+
+func (c *sendCmd) Run(ctx context.Context, t *term) error {
+	err := c.supported()
+	if err != nil {
+		return err
+	}
+	list, err := readPeople(c.To)
+	if err != nil {
+		return err
+	}
+	err = checkFiles(c.File)
+	if err != nil {
+		return err
+	}
+	client, err := c.client(coordinator)
+	if err != nil {
+		return err
+	}
+	// Token and production are told to be wrong before anything is uploaded.
+	_, err = client.Production(ctx, c.Production)
+	if err != nil {
+		return err
+	}
+	files, err := c.upload(ctx, t, client)
+	if err != nil {
+		return err
+	}
+	d, raw, err := c.create(ctx, client, c.request(files, list))
+	if err != nil {
+		return err
+	}
+	if c.Wait.limit > 0 {
+		return c.follow(ctx, t, client, d, raw)
+	}
+	if c.JSON {
+		return t.document(raw)
+	}
+	t.print("%s", d.GetId())
+	t.say("%s on the way to %s; follow it with: filigree status %s%s",
+		plural(len(files), "file is", "files are"), plural(len(list), "person", "people"), d.GetId(), c.hint())
+	return nil
+}
+
+// supported refuses what has a place on the command line and is not served yet.
+func (c *sendCmd) supported() error {
+	if c.Mode != "attachment" {
+		return refuse("MODE_UNSUPPORTED", "--mode %s is not served yet: links come with the link service; send as attachment", c.Mode)
+	}
+	if c.HoldFor != 0 {
+		return refuse("HOLD_UNSUPPORTED", "--hold-for %s is not served yet: the undo window comes later; leave it out", c.HoldFor)
+	}
+	return nil
+}
+
+// readPeople reads the list at path; everything that is wrong with it is in the error.
+func readPeople(path string) ([]people.Person, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, refuse("PEOPLE_UNREADABLE", "the list of people cannot be read: %v", err)
+	}
+	list, err := people.Parse(data)
+	var bad *people.Error
+	if errors.As(err, &bad) {
+		r := refuse("PEOPLE_BAD", "%s cannot be used: %s; nothing was sent", path, plural(len(bad.Problems), "problem", "problems"))
+		r.Details = strings.Split(bad.Error(), "\n")
+		return nil, r
+	}
+	return list, err
+}
+
+// checkFiles finds what can be told to be wrong without a server, all at once.
+func checkFiles(paths []string) error {
+	var bad []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			bad = append(bad, strings.TrimPrefix(err.Error(), "stat "))
+		case info.IsDir():
+			bad = append(bad, path+": it is a folder: name the documents in it")
+		case !info.Mode().IsRegular():
+			bad = append(bad, path+": it is not a plain file")
+		case info.Size() == 0:
+			bad = append(bad, path+": it is empty")
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	r := refuse("FILE_BAD", "%s cannot be sent; nothing was sent", plural(len(bad), "file", "files"))
+	r.Details = bad
+	return r
+}
+
+// upload stores every file and returns them in order. Files that are refused are all named in one error.
+func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*distributionv1.FileRef, error) {
+	var refs []*distributionv1.FileRef
+	var refused []string
+	seen := map[string]string{}
+	for n, path := range c.File {
+		name := filepath.Base(path)
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, refuse("FILE_BAD", "%v; nothing was sent", err)
+		}
+		b := t.bar(barBytes, fmt.Sprintf("uploading %d of %d, %s", n+1, len(c.File), shorten(name, 30)), info.Size())
+		file, err := client.Upload(ctx, c.Production, name, path, b.watch)
+		b.finish()
+		var answer *api.Error
+		switch {
+		case errors.As(err, &answer) && aboutTheFile(answer):
+			refused = append(refused, fmt.Sprintf("%s: %s (%s)", path, answer.Message, answer.Code))
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("upload %s: %w", path, err)
+		case file.GetVerdict() == "refused":
+			refused = append(refused, fmt.Sprintf("%s: %s (%s)", path, file.GetErrorMessage(), file.GetErrorCode()))
+			continue
+		}
+		if first, double := seen[file.GetSha256()]; double {
+			refused = append(refused, fmt.Sprintf("%s: the same document as %s: send it once (FILE_TWICE)", path, first))
+			continue
+		}
+		seen[file.GetSha256()] = path
+		for _, note := range file.GetNotes() {
+			t.say("note on %s: %s", path, note)
+		}
+		refs = append(refs, &distributionv1.FileRef{Sha256: file.GetSha256(), Name: name})
+	}
+	if len(refused) > 0 {
+		r := refuse("FILE_REFUSED", "%s of %d refused; nothing was sent", plural(len(refused), "file", "files"), len(c.File))
+		r.Details = refused
+		return nil, r
+	}
+	return refs, nil
+}
+
+// aboutTheFile tells a refusal of the document from one of the caller.
+func aboutTheFile(e *api.Error) bool {
+	switch e.Status {
+	case 400, 409, 412, 413, 415, 422:
+		return !strings.HasPrefix(e.Code, "HTTP_") || e.Status == 413
+	}
+	return false
+}
+
+func (c *sendCmd) request(files []*distributionv1.FileRef, list []people.Person) *distributionv1.CreateDistributionRequest {
+	req := &distributionv1.CreateDistributionRequest{
+		Production: c.Production, Title: c.Title, Mode: c.Mode, Files: files,
+		Mark: strings.ReplaceAll(c.Mark, `\n`, "\n"), Password: c.Password,
+	}
+	for _, p := range list {
+		req.Recipients = append(req.Recipients, &distributionv1.RecipientInput{Name: p.Name, Email: p.Email, Fields: p.Fields})
+	}
+	if c.Subject != "" || c.Text != "" {
+		req.Message = &distributionv1.Message{Subject: c.Subject, Text: c.Text}
+	}
+	if c.OnFailure != "" || c.OnUncertain != "" {
+		req.Policy = &distributionv1.Policy{OnFailure: c.OnFailure, OnUncertain: c.OnUncertain}
+	}
+	return req
+}
+
+// create starts the distribution. When no answer came it says how to find out without sending twice.
+func (c *sendCmd) create(ctx context.Context, client *api.Client, req *distributionv1.CreateDistributionRequest) (*distributionv1.Distribution, []byte, error) {
+	key := c.IdempotencyKey
+	if key == "" {
+		key = rand.Text()
+	}
+	d, raw, err := client.Create(ctx, req, key)
+	if err == nil {
+		return d, raw, nil
+	}
+	var answer *api.Error
+	if errors.As(err, &answer) && !answer.Retryable {
+		return nil, nil, err
+	}
+	unsure := refuse("OUTCOME_UNKNOWN", "it is not known whether the distribution was accepted (%v): "+
+		"run the same command again with --idempotency-key %s; it sends once at most", err, key)
+	var gone *api.UnreachableError
+	if errors.As(err, &gone) {
+		unsure.exit = exitUnreachable
+	}
+	return nil, nil, unsure
+}
+
+// shorten cuts a name to n letters.
+func shorten(s string, n int) string {
+	return cells.Truncate(s, n, "…")
+}
