@@ -10,6 +10,7 @@ import (
 
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
 )
 
 // Config sets an orchestrator up. The zero value of a field means its default.
@@ -44,7 +45,9 @@ type Deps struct {
 	Redis     redis.UniversalClient
 	Directory directoryv1.DirectoryServiceClient
 	Files     filev1.FileServiceClient
-	Log       *slog.Logger
+	// Links ends links that are revoked or replaced; nil when there is no link service.
+	Links linkv1.LinkServiceClient
+	Log   *slog.Logger
 	// Draw gives the jitter of back-offs, in [0,1); nil means math/rand.
 	Draw func() float64
 }

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -60,13 +61,19 @@ func (s *Server) CreateDistribution(ctx context.Context, req *distributionv1.Cre
 		return nil, fault.New(fault.Invalid, "TOO_MANY_ITEMS", "%d files to %d recipients are %d items; at most %d go into one distribution",
 			size.Files, size.Recipients, size.Items(), mostItems)
 	}
-	raw, err := json.Marshal(newSpec(ctx, req, production.GetProduction(), files))
+	sp := newSpec(ctx, req, production.GetProduction(), files)
+	raw, err := json.Marshal(sp)
+	if err != nil {
+		return nil, err
+	}
+	fresh := &distribution{production: req.GetProduction(), spec: sp}
+	steps, err := s.builtin.For(fresh.view())
 	if err != nil {
 		return nil, err
 	}
 	id, err := s.store.Create(ctx, store.New{
 		ID: ulid.Make().String(), Production: req.GetProduction(), Key: key, Hash: hash,
-		Definition: &s.builtin.Definition, Size: size, Spec: raw, Recipients: recipients,
+		Definition: steps, Size: size, Spec: raw, Recipients: recipients, HoldFor: req.GetHoldFor().AsDuration(),
 	})
 	if errors.Is(err, store.ErrConflict) {
 		return nil, fault.New(fault.Conflict, "IDEMPOTENCY_CONFLICT", "this Idempotency-Key was used for another distribution; take a new key for a new one")
@@ -114,7 +121,7 @@ func newSpec(ctx context.Context, req *distributionv1.CreateDistributionRequest,
 		title = titleOf(files)
 	}
 	s := spec{
-		Title: title, Mode: "attachment", ProductionName: p.GetName(), Files: files,
+		Title: title, Mode: cmp.Or(req.GetMode(), "attachment"), LinkLifetime: int64(req.GetLinkLifetime().AsDuration().Seconds()), ProductionName: p.GetName(), Files: files,
 		Mark: req.GetMark(), Locked: req.GetPassword() == "generate",
 		Subject: req.GetMessage().GetSubject(), Text: req.GetMessage().GetText(), ReplyTo: req.GetMessage().GetReplyTo(),
 		OnFailure: req.GetPolicy().GetOnFailure(), OnUncertain: req.GetPolicy().GetOnUncertain(),

@@ -2,21 +2,22 @@ package orchestrator
 
 import "sync"
 
-// hub tells waiting pulls that something became ready for a function.
+// hub tells those who wait for a key that something happened to it: that a function has a ready step, that a distribution
+// changed.
 type hub struct {
 	mu      sync.Mutex
-	waiting map[string]map[chan struct{}]bool // by function
+	waiting map[string]map[chan struct{}]bool // by key
 }
 
 func newHub() *hub { return &hub{waiting: map[string]map[chan struct{}]bool{}} }
 
-// wait returns a channel that receives when something becomes ready for one of functions, from now on: take it before
-// looking, so that nothing that happens in between is missed. stop ends the waiting.
-func (h *hub) wait(functions []string) (woken <-chan struct{}, stop func()) {
+// wait returns a channel that receives when something happens to one of keys, from now on: take it before looking, so
+// that nothing that happens in between is missed. stop ends the waiting.
+func (h *hub) wait(keys []string) (woken <-chan struct{}, stop func()) {
 	c := make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, f := range functions {
+	for _, f := range keys {
 		if h.waiting[f] == nil {
 			h.waiting[f] = map[chan struct{}]bool{}
 		}
@@ -25,7 +26,7 @@ func (h *hub) wait(functions []string) (woken <-chan struct{}, stop func()) {
 	return c, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		for _, f := range functions {
+		for _, f := range keys {
 			delete(h.waiting[f], c)
 			if len(h.waiting[f]) == 0 {
 				delete(h.waiting, f)
@@ -34,11 +35,11 @@ func (h *hub) wait(functions []string) (woken <-chan struct{}, stop func()) {
 	}
 }
 
-// wake wakes everybody who waits for function.
-func (h *hub) wake(function string) {
+// wake wakes everybody who waits for key.
+func (h *hub) wake(key string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for c := range h.waiting[function] {
+	for c := range h.waiting[key] {
 		select {
 		case c <- struct{}{}:
 		default: // it was woken and has not looked yet

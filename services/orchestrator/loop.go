@@ -15,6 +15,7 @@ import (
 func (s *Server) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { s.forward(ctx) })
+	loops.Go(func() { s.follow(ctx) })
 	loops.Go(func() { s.every(ctx, s.cfg.Tick, nil, "tick", s.tick) })
 	loops.Go(func() { s.every(ctx, 10*s.cfg.Tick, s.kick, "chores", s.chores) })
 	loops.Go(func() { s.every(ctx, s.cfg.Sweep, nil, "sweep", s.sweep) })
@@ -92,7 +93,7 @@ func (s *Server) tick(ctx context.Context) error {
 		}
 		var ends []store.End
 		for _, l := range group {
-			step, ok := d.def.Step(l.Step)
+			step, ok := d.steps.Step(l.Step)
 			if !ok {
 				continue
 			}
@@ -167,7 +168,7 @@ func (s *Server) chore(ctx context.Context, c store.Chore) error {
 		var next string
 		switch c.Kind {
 		case "layout":
-			next, err = s.store.Layout(ctx, c, &d.def.Definition, d.size)
+			next, err = s.store.Layout(ctx, c, d.steps, d.size)
 		case "fan":
 			next, err = s.store.Fan(ctx, c, d.graph, d.size)
 		case "cancel":
@@ -192,7 +193,7 @@ func (s *Server) sweep(ctx context.Context) error {
 		if err != nil {
 			return nil, plan.Size{}, err
 		}
-		return &d.def.Definition, d.size, nil
+		return d.steps, d.size, nil
 	})
 	if n > 0 {
 		s.deps.Log.WarnContext(ctx, "steps were missing from their queues and put back", "steps", n)

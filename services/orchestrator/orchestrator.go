@@ -29,7 +29,8 @@ type Server struct {
 	deps    Deps
 	store   *store.Store
 	builtin *define.Definition
-	hub     *hub
+	hub     *hub          // by function: something became ready
+	changes *hub          // by distribution: it changed
 	kick    chan struct{} // there are chores
 
 	mu    sync.Mutex
@@ -60,7 +61,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		cfg: cfg, deps: deps, store: st, builtin: builtin, hub: newHub(),
+		cfg: cfg, deps: deps, store: st, builtin: builtin, hub: newHub(), changes: newHub(),
 		kick: make(chan struct{}, 1), known: map[string]*distribution{},
 	}, nil
 }
@@ -82,6 +83,7 @@ type spec struct {
 	Files          []file    `json:"files"`
 	Mark           string    `json:"mark"`
 	Locked         bool      `json:"locked"`
+	LinkLifetime   int64     `json:"link_lifetime,omitempty"` // seconds; 0 is the link service's default
 	Subject        string    `json:"subject"`
 	Text           string    `json:"text"`
 	ReplyTo        string    `json:"reply_to"`
@@ -100,9 +102,22 @@ type file struct {
 type distribution struct {
 	id, production string
 	spec           spec
-	def            *define.Definition
+	def            *define.Definition // makes requests
+	steps          *plan.Definition   // what of it this distribution runs
+	join           plan.Join
 	size           plan.Size
 	graph          *store.Graph
+}
+
+// view is what every expression may look at.
+func (d *distribution) view() define.View {
+	return define.View{
+		"production": map[string]any{"id": d.production, "name": d.spec.ProductionName},
+		"distribution": map[string]any{
+			"id": d.id, "title": d.spec.Title, "subject": d.spec.Subject, "text": d.spec.Text, "reply_to": d.spec.ReplyTo,
+			"mark": d.spec.Mark, "locked": d.spec.Locked, "mode": d.spec.Mode, "link_lifetime": d.spec.LinkLifetime,
+		},
+	}
 }
 
 func (d *distribution) onUncertain() plan.OnUncertain {
@@ -149,11 +164,15 @@ func (s *Server) load(ctx context.Context, production, id string) (*distribution
 			return nil, err
 		}
 	}
-	join := plan.JoinAvailable
+	d.join = plan.JoinAvailable
 	if d.spec.OnFailure == string(plan.Hold) {
-		join = plan.JoinAll
+		d.join = plan.JoinAll
 	}
-	d.graph, err = store.NewGraph(&d.def.Definition, join)
+	d.steps, err = d.def.For(d.view())
+	if err != nil {
+		return nil, err
+	}
+	d.graph, err = store.NewGraph(d.steps, d.join)
 	if err != nil {
 		return nil, err
 	}

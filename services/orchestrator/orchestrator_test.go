@@ -21,7 +21,10 @@ import (
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	emailv1 "github.com/filigreehq/filigree/proto/gen/filigree/email/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
+	pushv1 "github.com/filigreehq/filigree/proto/gen/filigree/push/v1"
 	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
+	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/orchestrator"
 )
@@ -38,8 +41,27 @@ type testBundle struct {
 	stamp   func(context.Context, *watermarkv1.StampRequest) (*watermarkv1.StampResponse, error)
 	send    func(context.Context, *emailv1.SendRequest) (*emailv1.SendResponse, error)
 
-	mu   sync.Mutex
-	sent map[string][]*emailv1.SendRequest // by address
+	mu      sync.Mutex
+	sent    map[string][]*emailv1.SendRequest // by address
+	links   map[string]*linkv1.CreateRequest  // by link
+	revoked []string
+	pushed  atomic.Int64
+}
+
+// linkService records what is revoked.
+type linkService struct {
+	linkv1.UnimplementedLinkServiceServer
+	b *testBundle
+}
+
+func (l linkService) Revoke(_ context.Context, r *linkv1.RevokeRequest) (*linkv1.RevokeResponse, error) {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	l.b.revoked = append(l.b.revoked, r.GetLinks()...)
+	if len(r.GetLinks()) == 0 {
+		l.b.revoked = append(l.b.revoked, "all of "+r.GetDistribution())
+	}
+	return &linkv1.RevokeResponse{Revoked: int32(len(l.b.links))}, nil
 }
 
 // directory knows every production and every file.
@@ -58,7 +80,7 @@ func (directory) GetFile(_ context.Context, r *filev1.GetFileRequest) (*filev1.G
 
 func setup(t *testing.T) *testBundle {
 	t.Helper()
-	b := &testBundle{t: t, redis: redistest.Start(t), sent: map[string][]*emailv1.SendRequest{}}
+	b := &testBundle{t: t, redis: redistest.Start(t), sent: map[string][]*emailv1.SendRequest{}, links: map[string]*linkv1.CreateRequest{}}
 	b.prepare = func(context.Context, *watermarkv1.PrepareRequest) (*watermarkv1.PrepareResponse, error) {
 		return &watermarkv1.PrepareResponse{Pages: 3}, nil
 	}
@@ -93,11 +115,12 @@ func (b *testBundle) start() {
 	srv := rpc.NewServer(log)
 	directoryv1.RegisterDirectoryServiceServer(srv, directory{})
 	filev1.RegisterFileServiceServer(srv, directory{})
+	linkv1.RegisterLinkServiceServer(srv, linkService{b: b})
 	connect, stopServer := rpc.InProcess(srv)
 	conn := b.connect(connect)
 	server, err := orchestrator.New(ctx, orchestrator.Config{Shards: 2, Sweep: time.Second, Tick: 20 * time.Millisecond},
 		orchestrator.Deps{Redis: b.redis.Client, Directory: directoryv1.NewDirectoryServiceClient(conn),
-			Files: filev1.NewFileServiceClient(conn), Log: log})
+			Files: filev1.NewFileServiceClient(conn), Links: linkv1.NewLinkServiceClient(conn), Log: log})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -115,6 +138,19 @@ func (b *testBundle) start() {
 		}),
 		worker.Func("watermark.Stamp", func(ctx context.Context, r *watermarkv1.StampRequest) (*watermarkv1.StampResponse, error) {
 			return b.stamp(ctx, r)
+		}),
+		worker.Func("thumbnail.Render", func(_ context.Context, r *thumbnailv1.RenderRequest) (*thumbnailv1.RenderResponse, error) {
+			return &thumbnailv1.RenderResponse{Artifact: &watermarkv1.Artifact{Key: "art/default/thumb" + r.GetItem(), Sha256: strings.Repeat("b", 64)}}, nil
+		}),
+		worker.Func("link.Create", func(_ context.Context, r *linkv1.CreateRequest) (*linkv1.CreateResponse, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.links[r.GetLink()] = r
+			return &linkv1.CreateResponse{Link: r.GetLink(), Generation: 1}, nil
+		}),
+		worker.Func("push.Send", func(_ context.Context, r *pushv1.SendRequest) (*pushv1.SendResponse, error) {
+			b.pushed.Add(1)
+			return &pushv1.SendResponse{}, nil
 		}),
 		worker.Func("email.Send", func(ctx context.Context, r *emailv1.SendRequest) (*emailv1.SendResponse, error) {
 			return b.send(ctx, r)
@@ -249,7 +285,7 @@ func TestEveryoneGetsOneMailWithTheirCopies(t *testing.T) {
 		}
 	}
 	items := b.items(id, "")
-	if len(items) != 450 || items[0].GetId() != id+".1.1" || len(items[0].GetSteps()) != 3 || items[0].GetSize() != 12345 {
+	if len(items) != 450 || items[0].GetId() != id+".1.1" || len(items[0].GetSteps()) != 5 || items[0].GetSize() != 12345 {
 		t.Errorf("%d items, the first %v", len(items), items[0])
 	}
 	if n := len(b.items(id, "failed")); n != 0 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/filigreehq/filigree/services/orchestrator/internal/define"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
@@ -18,13 +17,7 @@ func (e *requestError) Unwrap() error { return e.error }
 
 // request makes the request of step for unit u.
 func (s *Server) request(ctx context.Context, d *distribution, step *plan.Step, u plan.Unit) (string, error) {
-	view := define.View{
-		"production": map[string]any{"id": d.production, "name": d.spec.ProductionName},
-		"distribution": map[string]any{
-			"id": d.id, "title": d.spec.Title, "subject": d.spec.Subject, "text": d.spec.Text, "reply_to": d.spec.ReplyTo,
-			"mark": d.spec.Mark, "locked": d.spec.Locked, "mode": d.spec.Mode,
-		},
-	}
+	view := d.view()
 	if u.File > 0 {
 		view["file"] = d.spec.Files[u.File-1].view()
 	}
@@ -34,7 +27,7 @@ func (s *Server) request(ctx context.Context, d *distribution, step *plan.Step, 
 			return "", err
 		}
 		view["recipient"] = map[string]any{"id": recipientID(d.id, u.Recipient), "number": u.Recipient,
-			"name": rs[0].Name, "email": rs[0].Email}
+			"name": rs[0].Name, "email": rs[0].Email, "delivery": deliveryID(d.id, u.Recipient, rs[0].Revision)}
 		if u.Scope() == plan.ScopeItem {
 			view["item"] = map[string]any{"id": itemID(d.id, u), "fields": d.fields(u, rs[0])}
 		}
@@ -105,6 +98,14 @@ func (d *distribution) fields(u plan.Unit, r store.Recipient) map[string]any {
 }
 
 func recipientID(distribution string, n int) string { return distribution + ".r" + strconv.Itoa(n) }
+
+// deliveryID names what a recipient is sent: sent again by a person's wish it is another thing, retried it is the same.
+func deliveryID(distribution string, n, revision int) string {
+	if revision == 0 {
+		return recipientID(distribution, n)
+	}
+	return recipientID(distribution, n) + "." + strconv.Itoa(revision)
+}
 
 func itemID(distribution string, u plan.Unit) string {
 	return distribution + "." + strconv.Itoa(u.File) + "." + strconv.Itoa(u.Recipient)

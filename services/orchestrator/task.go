@@ -100,7 +100,7 @@ func (s *Server) end(ctx context.Context, worker string, c store.Claimed, decide
 	if err != nil {
 		return err
 	}
-	step, _ := d.def.Step(c.Step)
+	step, _ := d.steps.Step(c.Step)
 	_, _, err = s.store.Settle(ctx, d.graph, d.production, d.id, []store.End{{Ref: c.Ref, Worker: worker, Outcome: decide(d, step)}})
 	return err
 }
@@ -110,7 +110,7 @@ func (s *Server) task(ctx context.Context, c store.Claimed) (*taskv1.Task, error
 	if err != nil {
 		return nil, err
 	}
-	step, ok := d.def.Step(c.Step)
+	step, ok := d.steps.Step(c.Step)
 	if !ok {
 		return nil, &requestError{errors.New("the definition has no such step")}
 	}
@@ -185,7 +185,7 @@ func (s *Server) settle(ctx context.Context, worker string, g *batch, verdicts [
 	var ends []store.End
 	var at []int
 	for i, r := range g.results {
-		step, ok := g.d.def.Step(g.refs[i].Step)
+		step, ok := g.d.steps.Step(g.refs[i].Step)
 		if !ok {
 			continue // stays fenced
 		}

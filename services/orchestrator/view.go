@@ -12,7 +12,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/filigreehq/filigree/pkg/fault"
-	"github.com/filigreehq/filigree/pkg/rpc"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
@@ -51,7 +50,7 @@ func (s *Server) ListDistributions(ctx context.Context, req *distributionv1.List
 
 // CancelDistribution implements distributionv1.DistributionServiceServer.
 func (s *Server) CancelDistribution(ctx context.Context, req *distributionv1.CancelDistributionRequest) (*distributionv1.CancelDistributionResponse, error) {
-	err := s.store.Cancel(ctx, req.GetProduction(), req.GetDistribution(), rpc.PrincipalFrom(ctx).GetSubject())
+	err := s.store.Cancel(ctx, req.GetProduction(), req.GetDistribution(), who(ctx))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, unknown(req.GetDistribution())
@@ -163,8 +162,8 @@ func (d *distribution) itemView(rec store.UnitRecord, r store.Recipient, recipie
 		State:     string(plan.Item(phase, recipient.Delivery)),
 	}
 	// In the definition's order, from whichever record a step is in: the whole way of the item, in one look.
-	for i := range d.def.Steps {
-		step := &d.def.Steps[i]
+	for i := range d.steps.Steps {
+		step := &d.steps.Steps[i]
 		from := rec
 		switch step.Scope {
 		case plan.ScopeFile:
@@ -178,15 +177,22 @@ func (d *distribution) itemView(rec store.UnitRecord, r store.Recipient, recipie
 		if !ok {
 			continue
 		}
-		v := d.stepView(step, st, file)
+		v := d.stepView(step, st, file, recipient)
 		item.Steps = append(item.Steps, v)
 		if item.GetState() == string(plan.ItemFailed) && v.GetError() != nil && !step.Optional && item.GetError() == nil &&
 			(st.State == plan.Failed || st.State == plan.Cancelled) {
 			item.Error = v.GetError()
 		}
-		artifact := artifactOf(st.Output)
-		if step.Scope == plan.ScopeItem && artifact.SHA256 != "" {
-			item.Sha256, item.Size = artifact.SHA256, artifact.Size
+		if step.Scope != plan.ScopeItem {
+			continue
+		}
+		made := artifactOf(st.Output)
+		switch {
+		case made.SHA256 == "":
+		case step.Optional:
+			item.Thumbnail = "/v1/productions/" + d.production + "/distributions/" + d.id + "/items/" + item.GetId() + "/thumbnail"
+		case item.GetSha256() == "":
+			item.Sha256, item.Size = made.SHA256, made.Size
 		}
 	}
 	return item
@@ -194,8 +200,10 @@ func (d *distribution) itemView(rec store.UnitRecord, r store.Recipient, recipie
 
 // artifact is what an item's step made, as far as its output says.
 type artifact struct {
-	SHA256 string `json:"sha256"`
-	Size   int64  `json:"size,string"`
+	Key       string `json:"key"`
+	SHA256    string `json:"sha256"`
+	Size      int64  `json:"size,string"`
+	MediaType string `json:"media_type"`
 }
 
 func artifactOf(output string) artifact {
@@ -208,7 +216,32 @@ func artifactOf(output string) artifact {
 	return out.Artifact
 }
 
-func (d *distribution) stepView(step *plan.Step, st store.StepRecord, file store.UnitRecord) *distributionv1.StepView {
+// GetArtifact implements distributionv1.DistributionServiceServer.
+func (s *Server) GetArtifact(ctx context.Context, req *distributionv1.GetArtifactRequest) (*distributionv1.GetArtifactResponse, error) {
+	d, err := s.find(ctx, req.GetProduction(), req.GetDistribution())
+	if err != nil {
+		return nil, err
+	}
+	text, ok := strings.CutPrefix(req.GetItem(), d.id+".")
+	u, err := plan.ParseUnit("i" + text)
+	if !ok || err != nil || u.File > d.size.Files || u.Recipient > d.size.Recipients || u.Scope() != plan.ScopeItem {
+		return nil, fault.New(fault.NotFound, "ITEM_UNKNOWN", "there is no item %q in distribution %s", req.GetItem(), d.id)
+	}
+	records, err := s.store.Units(ctx, d.production, d.id, []plan.Unit{u})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	for _, step := range d.steps.Steps {
+		made := artifactOf(records[0].Steps[step.Name].Output)
+		if step.Scope == plan.ScopeItem && step.Optional == req.GetThumbnail() && made.Key != "" {
+			return &distributionv1.GetArtifactResponse{Key: made.Key, Sha256: made.SHA256, Size: made.Size, MediaType: made.MediaType,
+				Name: d.spec.Files[u.File-1].Name}, nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, "ARTIFACT_MISSING", "this has not been made for item %s, or not yet", req.GetItem())
+}
+
+func (d *distribution) stepView(step *plan.Step, st store.StepRecord, needs ...store.UnitRecord) *distributionv1.StepView {
 	v := &distributionv1.StepView{
 		Name: step.Name, State: string(st.State), Attempts: int32(st.Attempts), Worker: st.Worker,
 		StartedAt: stamp(st.Started), EndedAt: stamp(st.Ended),
@@ -219,20 +252,23 @@ func (d *distribution) stepView(step *plan.Step, st store.StepRecord, file store
 	if st.Code != "" && st.State != plan.Done {
 		v.Error = &distributionv1.Error{Code: st.Code, Message: st.Message, Retryable: st.State == plan.Retrying || st.State == plan.Ready}
 		if st.Message == "" {
-			v.Error.Message = d.because(step, st.Code, file)
+			v.Error.Message = d.because(step, st.Code, needs)
 		}
 	}
 	return v
 }
 
 // because says why a step was ended that never ran: what it needed has failed, and there the sentence is.
-func (d *distribution) because(step *plan.Step, code string, file store.UnitRecord) string {
+func (d *distribution) because(step *plan.Step, code string, needs []store.UnitRecord) string {
 	if code == "CANCELLED" {
 		return "the distribution was cancelled before this was done"
 	}
 	for _, name := range step.Needs {
-		if need, ok := file.Steps[name]; ok && need.Code == code {
-			return need.Message
+		for _, rec := range needs {
+			need, ok := rec.Steps[name]
+			if ok && need.Code == code && need.Message != "" {
+				return need.Message
+			}
 		}
 	}
 	if step.Delivers != "" && d.spec.OnFailure == "hold" {
@@ -289,7 +325,7 @@ func (d *distribution) recipientView(rec store.UnitRecord, r store.Recipient) *d
 		counts[plan.ItemPending] = d.size.Files // not laid out yet
 	}
 	itemCounts(v.Items, counts)
-	step, ok := d.def.Delivering()
+	step, ok := d.steps.Delivering()
 	if !ok {
 		return v
 	}
@@ -299,7 +335,7 @@ func (d *distribution) recipientView(rec store.UnitRecord, r store.Recipient) *d
 	if rec.Delivery == "" {
 		v.Delivery.State = string(plan.Queued)
 	}
-	sv := d.stepView(step, st, store.UnitRecord{})
+	sv := d.stepView(step, st, rec)
 	v.Delivery.RetryAt, v.Delivery.Error = sv.GetRetryAt(), sv.GetError()
 	if st.State == plan.Done {
 		v.Delivery.SentAt = stamp(st.Ended)
@@ -375,12 +411,13 @@ func view(sum *store.Summary, d *distribution) *distributionv1.Distribution {
 		Definition: &distributionv1.Definition{Name: sum.Definition, Version: int32(sum.Version)},
 		CreatedAt:  stamp(sum.Created), StartedAt: stamp(sum.Started), EndedAt: stamp(sum.Ended), Deadline: stamp(sum.Deadline),
 		CancelRequested: sum.CancelRequested,
+		HeldUntil:       stamp(sum.HeldUntil),
 		Items:           &distributionv1.ItemCounts{Total: int32(sum.Size.Items())},
 		Recipients:      deliveryCounts(sum),
 	}
 	itemCounts(v.Items, sum.Items)
-	for i := range d.def.Steps {
-		name := d.def.Steps[i].Name
+	for i := range d.steps.Steps {
+		name := d.steps.Steps[i].Name
 		c := sum.Steps[name]
 		v.Steps = append(v.Steps, &distributionv1.StepCounts{
 			Name: name, Pending: int32(c[plan.Pending]), Ready: int32(c[plan.Ready]), Running: int32(c[plan.Running]),

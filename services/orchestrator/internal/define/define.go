@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ type Definition struct {
 	// Source is the text it was read from.
 	Source   string
 	requests map[string][]field
+	when     map[string]cel.Program
 }
 
 // field makes one field of a request.
@@ -50,6 +52,8 @@ type yamlStep struct {
 	Needs    []string          `yaml:"needs"`
 	Optional bool              `yaml:"optional"`
 	Delivers string            `yaml:"delivers"`
+	Reaches  bool              `yaml:"reaches"`
+	When     string            `yaml:"when"`
 	With     map[string]string `yaml:"with"`
 	Retry    struct {
 		Attempts int             `yaml:"attempts"`
@@ -73,6 +77,7 @@ func Parse(source string) (*Definition, error) {
 		Definition: plan.Definition{Name: y.Name, Version: y.Version},
 		Source:     source,
 		requests:   map[string][]field{},
+		when:       map[string]cel.Program{},
 	}
 	if y.Name == "" || y.Version < 1 {
 		return nil, fmt.Errorf("definition: name and version (from 1) are required")
@@ -81,13 +86,21 @@ func Parse(source string) (*Definition, error) {
 		d.Steps = append(d.Steps, plan.Step{
 			Name: s.Name, Scope: plan.Scope(s.Scope), Function: s.Function, Needs: s.Needs,
 			Optional: s.Optional, Delivers: s.Delivers, Timeout: s.Timeout,
-			Retry: plan.Retry{Attempts: max(s.Retry.Attempts, 1), Backoff: s.Retry.Backoff},
+			Reaches: s.Reaches || s.Delivers != "",
+			Retry:   plan.Retry{Attempts: max(s.Retry.Attempts, 1), Backoff: s.Retry.Backoff},
 		})
 		fields, err := compile(env, s)
 		if err != nil {
 			return nil, fmt.Errorf("definition %s, line %d: step %q: %w", y.Name, lineOf(source, i), s.Name, err)
 		}
 		d.requests[s.Name] = fields
+		if s.When == "" {
+			continue
+		}
+		d.when[s.Name], err = condition(env, s.When)
+		if err != nil {
+			return nil, fmt.Errorf("definition %s, line %d: step %q: when: %w", y.Name, lineOf(source, i), s.Name, err)
+		}
 	}
 	err = d.Validate()
 	if err != nil {
@@ -144,6 +157,44 @@ func compile(env *cel.Env, s yamlStep) ([]field, error) {
 		fields = append(fields, field{name: name, prog: prog})
 	}
 	return fields, nil
+}
+
+func condition(env *cel.Env, source string) (cel.Program, error) {
+	ast, issues := env.Compile(source)
+	if issues.Err() != nil {
+		return nil, issues.Err()
+	}
+	if t := ast.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
+		return nil, fmt.Errorf("it gives %s, not true or false", t)
+	}
+	return env.Program(ast, cel.CostLimit(1_000_000))
+}
+
+// For returns the graph of one distribution: without the steps whose `when` is false for it, and without the needs of
+// others for those. view has distribution and production.
+func (d *Definition) For(view View) (*plan.Definition, error) {
+	out := &plan.Definition{Name: d.Name, Version: d.Version}
+	left := map[string]bool{}
+	for _, step := range d.Steps {
+		prog, ok := d.when[step.Name]
+		if ok {
+			value, _, err := prog.Eval(map[string]any(view))
+			if err != nil {
+				return nil, fmt.Errorf("step %s: when: %w", step.Name, err)
+			}
+			yes, isBool := value.Value().(bool)
+			if !isBool {
+				return nil, fmt.Errorf("step %s: when gives %v, not true or false", step.Name, value.Value())
+			}
+			if !yes {
+				left[step.Name] = true
+				continue
+			}
+		}
+		step.Needs = slices.DeleteFunc(slices.Clone(step.Needs), func(n string) bool { return left[n] })
+		out.Steps = append(out.Steps, step)
+	}
+	return out, out.Validate()
 }
 
 var valueType = reflect.TypeFor[*structpb.Value]()

@@ -37,8 +37,10 @@ type Step struct {
 	Optional bool
 	// Delivers names the channel ("email") when this step is a recipient's required delivery.
 	Delivers string
-	Retry    Retry
-	Timeout  time.Duration
+	// Reaches: it reaches somebody outside, so it waits for the undo window to close.
+	Reaches bool
+	Retry   Retry
+	Timeout time.Duration
 }
 
 // Retry is a step's retry policy.

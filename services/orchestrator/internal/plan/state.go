@@ -15,7 +15,7 @@ const (
 	Pending   State = "pending"   // waits for the steps it needs
 	Ready     State = "ready"     // waits for a worker
 	Running   State = "running"   // a worker has it, by a lease
-	Retrying  State = "retrying"  // waits for its next attempt's time
+	Retrying  State = "retrying"  // waits for a time: that of its next attempt, or the end of the undo window
 	Done      State = "done"      // final: it succeeded
 	Failed    State = "failed"    // final: it will not succeed
 	Skipped   State = "skipped"   // final: its condition was false
@@ -27,10 +27,25 @@ var States = []State{Pending, Ready, Running, Retrying, Done, Failed, Skipped, C
 
 // follows is the transition table of a step: what may come after what. Final states have no successors.
 var follows = map[State][]State{
-	Pending:  {Ready, Skipped, Cancelled},
+	Pending:  {Ready, Retrying, Skipped, Cancelled}, // retrying while the undo window is open
 	Ready:    {Running, Cancelled},
 	Running:  {Ready, Retrying, Done, Failed, Cancelled},
 	Retrying: {Ready, Cancelled},
+}
+
+// revived is what a person may make of an ended step by asking for it again. Nothing else leads out of a final state.
+var revived = map[State][]State{
+	Done:      {Pending, Ready},
+	Failed:    {Pending, Ready},
+	Cancelled: {Pending, Ready},
+}
+
+// CheckRevival returns nil if a person may make a step in state from enter to.
+func CheckRevival(from, to State) error {
+	if slices.Contains(revived[from], to) {
+		return nil
+	}
+	return &IllegalError{From: from, To: to}
 }
 
 // Final reports whether nothing may follow s.

@@ -23,10 +23,13 @@ type Summary struct {
 	Size             plan.Size
 	Created, Started time.Time // Started is zero before the first step began
 	Ended, Deadline  time.Time
-	CancelRequested  bool
-	Items            map[plan.ItemState]int
-	Deliveries       map[plan.Delivery]int
-	Steps            map[string]map[plan.State]int
+	HeldUntil        time.Time // the end of the undo window; zero without one
+	// Change counts changes: another number means another state.
+	Change          int
+	CancelRequested bool
+	Items           map[plan.ItemState]int
+	Deliveries      map[plan.Delivery]int
+	Steps           map[string]map[plan.State]int
 }
 
 // Get returns a distribution's summary. ErrNotFound, also if it is another production's.
@@ -69,6 +72,7 @@ func summary(id string, h map[string]string) *Summary {
 		Definition: h["def"], Version: number(h["defv"]),
 		Size:    plan.Size{Files: number(h["files"]), Recipients: number(h["recipients"])},
 		Created: at(h["created"]), Started: at(h["started"]), Ended: at(h["ended"]), Deadline: at(h["deadline"]),
+		HeldUntil: at(h["hold"]), Change: number(h["ver"]),
 		CancelRequested: h["cancel"] != "",
 		Items:           map[plan.ItemState]int{},
 		Deliveries:      map[plan.Delivery]int{},
@@ -318,4 +322,41 @@ func (s *Store) Wakes(ctx context.Context, woken func(function string)) error {
 			woken(m.Payload)
 		}
 	}
+}
+
+// Changes calls changed with the id of each distribution that changes, from now on until ctx ends.
+func (s *Store) Changes(ctx context.Context, changed func(id string)) error {
+	errs := make(chan error, s.shards)
+	for n := range s.shards {
+		go func() { errs <- s.follow(ctx, shard(n).changed(), changed) }()
+	}
+	var first error
+	for range s.shards {
+		err := <-errs
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// follow reads one stream as it grows. A follower that falls far behind misses entries, since the stream is capped.
+func (s *Store) follow(ctx context.Context, stream string, changed func(id string)) error {
+	after := "$"
+	for ctx.Err() == nil {
+		// A bounded block, so that the end of ctx is noticed on a silent connection, too.
+		got, err := s.c.XRead(ctx, &redis.XReadArgs{Streams: []string{stream, after}, Count: 1000, Block: 2 * time.Second}).Result()
+		if errors.Is(err, redis.Nil) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("follow changes: %w", err)
+		}
+		for _, m := range got[0].Messages {
+			after = m.ID
+			id, _ := m.Values["d"].(string)
+			changed(id)
+		}
+	}
+	return nil
 }

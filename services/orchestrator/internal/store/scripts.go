@@ -51,6 +51,7 @@ var (
 	dueScript        = load("due", decodeList)
 	choresScript     = load("chores", decodeList)
 	cancelScript     = load("cancel", decodeInt)
+	reviveScript     = load("revive", decodeInt)
 	sweepScript      = load("sweep", decodeInt)
 )
 

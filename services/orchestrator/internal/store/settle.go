@@ -32,6 +32,7 @@ type luaStep struct {
 	Deps     []string   `json:"deps"`
 	Optional bool       `json:"optional"`
 	Delivers bool       `json:"delivers"`
+	Held     bool       `json:"held"`
 	Join     plan.Join  `json:"join"`
 }
 
@@ -51,8 +52,8 @@ func NewGraph(d *plan.Definition, join plan.Join) (*Graph, error) {
 	}
 	for _, st := range d.Steps {
 		ls := luaStep{Scope: st.Scope, Queue: st.Function, Deps: []string{}, Optional: st.Optional,
-			Delivers: st.Delivers != "", Join: plan.JoinAll}
-		if st.Delivers != "" {
+			Delivers: st.Delivers != "", Held: st.Reaches, Join: plan.JoinAll}
+		if st.Scope == plan.ScopeRecipient {
 			ls.Join = join
 		}
 		for _, dep := range d.Dependents(st.Name) {

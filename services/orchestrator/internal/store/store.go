@@ -26,6 +26,10 @@ var (
 	ErrConflict = errors.New("idempotency key used for another request")
 	// ErrEnded: the distribution has ended.
 	ErrEnded = errors.New("distribution has ended")
+	// ErrChanged: something changed meanwhile; look again.
+	ErrChanged = errors.New("changed meanwhile")
+	// ErrCancelled: the distribution was cancelled.
+	ErrCancelled = errors.New("distribution was cancelled")
 	// ErrTaken: somebody else goes on with this chore.
 	ErrTaken = errors.New("chore taken by another")
 )
@@ -68,6 +72,8 @@ type Recipient struct {
 	Name   string            `json:"name"`
 	Email  string            `json:"email"`
 	Fields map[string]string `json:"fields,omitempty"`
+	// Revision counts how often a person had something sent to this recipient again; it is part of the delivery's identity.
+	Revision int `json:"revision,omitempty"`
 }
 
 // New is a distribution to be created.
@@ -81,6 +87,8 @@ type New struct {
 	// Spec is kept as it is; the store does not look into it.
 	Spec       []byte
 	Recipients []Recipient
+	// HoldFor is the undo window: what reaches people waits until it is over.
+	HoldFor time.Duration
 }
 
 // Create stores n and returns its id, or the id of the distribution that the same key and hash made before. Once it has
@@ -93,7 +101,7 @@ func (s *Store) Create(ctx context.Context, n New) (string, error) {
 	}
 	args := []any{
 		n.ID, n.Hash, int(keepIdempotency.Seconds()), n.Spec,
-		plan.Deadline(time.UnixMilli(0), n.Size).UnixMilli(), layoutChore(n.ID),
+		plan.Deadline(time.UnixMilli(0), n.Size).UnixMilli(), layoutChore(n.ID), n.HoldFor.Milliseconds(),
 		"state", string(plan.Accepted), "production", n.Production,
 		"def", n.Definition.Name, "defv", n.Definition.Version,
 		"files", n.Size.Files, "recipients", n.Size.Recipients, "items", n.Size.Items(),

@@ -775,6 +775,382 @@ func (x *RevealPasswordResponse) GetPassword() string {
 	return ""
 }
 
+type Device struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the device without giving its token away.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Whose it is, by e-mail address.
+	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	// fcm
+	Platform     string                 `protobuf:"bytes,3,opt,name=platform,proto3" json:"platform,omitempty"`
+	RegisteredAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
+	// The sender's registration token; said to services only.
+	Token         string `protobuf:"bytes,5,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Device) Reset() {
+	*x = Device{}
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Device) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Device) ProtoMessage() {}
+
+func (x *Device) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Device.ProtoReflect.Descriptor instead.
+func (*Device) Descriptor() ([]byte, []int) {
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Device) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Device) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *Device) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *Device) GetRegisteredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RegisteredAt
+	}
+	return nil
+}
+
+func (x *Device) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type RegisterDeviceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	Platform      string                 `protobuf:"bytes,3,opt,name=platform,proto3" json:"platform,omitempty"`
+	Token         string                 `protobuf:"bytes,4,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterDeviceRequest) Reset() {
+	*x = RegisterDeviceRequest{}
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterDeviceRequest) ProtoMessage() {}
+
+func (x *RegisterDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterDeviceRequest.ProtoReflect.Descriptor instead.
+func (*RegisterDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RegisterDeviceRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *RegisterDeviceRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *RegisterDeviceRequest) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *RegisterDeviceRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type RegisterDeviceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Device        *Device                `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterDeviceResponse) Reset() {
+	*x = RegisterDeviceResponse{}
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterDeviceResponse) ProtoMessage() {}
+
+func (x *RegisterDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterDeviceResponse.ProtoReflect.Descriptor instead.
+func (*RegisterDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RegisterDeviceResponse) GetDevice() *Device {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+type RemoveDeviceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Device        string                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveDeviceRequest) Reset() {
+	*x = RemoveDeviceRequest{}
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveDeviceRequest) ProtoMessage() {}
+
+func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveDeviceRequest.ProtoReflect.Descriptor instead.
+func (*RemoveDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RemoveDeviceRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *RemoveDeviceRequest) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+type RemoveDeviceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveDeviceResponse) Reset() {
+	*x = RemoveDeviceResponse{}
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveDeviceResponse) ProtoMessage() {}
+
+func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveDeviceResponse.ProtoReflect.Descriptor instead.
+func (*RemoveDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{19}
+}
+
+type ListDevicesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDevicesRequest) Reset() {
+	*x = ListDevicesRequest{}
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDevicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDevicesRequest) ProtoMessage() {}
+
+func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDevicesRequest.ProtoReflect.Descriptor instead.
+func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListDevicesRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *ListDevicesRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+type ListDevicesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Devices       []*Device              `protobuf:"bytes,1,rep,name=devices,proto3" json:"devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDevicesResponse) Reset() {
+	*x = ListDevicesResponse{}
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDevicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDevicesResponse) ProtoMessage() {}
+
+func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDevicesResponse.ProtoReflect.Descriptor instead.
+func (*ListDevicesResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListDevicesResponse) GetDevices() []*Device {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
 var File_filigree_directory_v1_directory_proto protoreflect.FileDescriptor
 
 const file_filigree_directory_v1_directory_proto_rawDesc = "" +
@@ -832,7 +1208,39 @@ const file_filigree_directory_v1_directory_proto_rawDesc = "" +
 	"production\x12'\n" +
 	"\trecipient\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\trecipient\"4\n" +
 	"\x16RevealPasswordResponse\x12\x1a\n" +
-	"\bpassword\x18\x01 \x01(\tR\bpassword2\xc0\b\n" +
+	"\bpassword\x18\x01 \x01(\tR\bpassword\"\xa1\x01\n" +
+	"\x06Device\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05email\x18\x02 \x01(\tR\x05email\x12\x1a\n" +
+	"\bplatform\x18\x03 \x01(\tR\bplatform\x12?\n" +
+	"\rregistered_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fregisteredAt\x12\x14\n" +
+	"\x05token\x18\x05 \x01(\tR\x05token\"\xae\x01\n" +
+	"\x15RegisterDeviceRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12 \n" +
+	"\x05email\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x03(\xc0\x02R\x05email\x12&\n" +
+	"\bplatform\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05R\x03fcmR\bplatform\x12 \n" +
+	"\x05token\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80 R\x05token\"O\n" +
+	"\x16RegisterDeviceResponse\x125\n" +
+	"\x06device\x18\x01 \x01(\v2\x1d.filigree.directory.v1.DeviceR\x06device\"c\n" +
+	"\x13RemoveDeviceRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12!\n" +
+	"\x06device\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06device\"\x16\n" +
+	"\x14RemoveDeviceResponse\"a\n" +
+	"\x12ListDevicesRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12 \n" +
+	"\x05email\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x03(\xc0\x02R\x05email\"N\n" +
+	"\x13ListDevicesResponse\x127\n" +
+	"\adevices\x18\x01 \x03(\v2\x1d.filigree.directory.v1.DeviceR\adevices2\xbe\f\n" +
 	"\x10DirectoryService\x12\xa2\x01\n" +
 	"\x10CreateProduction\x12..filigree.directory.v1.CreateProductionRequest\x1a/.filigree.directory.v1.CreateProductionResponse\"-\xea\xe0\x18\x03\n" +
 	"\x01\x03\x82\xd3\xe4\x93\x02 :\x01*b\n" +
@@ -848,7 +1256,13 @@ const file_filigree_directory_v1_directory_proto_rawDesc = "" +
 	"\vRevokeToken\x12).filigree.directory.v1.RevokeTokenRequest\x1a*.filigree.directory.v1.RevokeTokenResponse\"!\xea\xe0\x18\x03\n" +
 	"\x01\x03\x82\xd3\xe4\x93\x02\x14*\x12/v1/tokens/{token}\x12p\n" +
 	"\fAuthenticate\x12*.filigree.directory.v1.AuthenticateRequest\x1a+.filigree.directory.v1.AuthenticateResponse\"\a\xea\xe0\x18\x03\n" +
-	"\x01\x04\x12\xc6\x01\n" +
+	"\x01\x04\x12\xb0\x01\n" +
+	"\x0eRegisterDevice\x12,.filigree.directory.v1.RegisterDeviceRequest\x1a-.filigree.directory.v1.RegisterDeviceResponse\"A\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x021:\x01*b\x06device\"$/v1/productions/{production}/devices\x12\xa8\x01\n" +
+	"\fRemoveDevice\x12*.filigree.directory.v1.RemoveDeviceRequest\x1a+.filigree.directory.v1.RemoveDeviceResponse\"?\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02/*-/v1/productions/{production}/devices/{device}\x12\x9d\x01\n" +
+	"\vListDevices\x12).filigree.directory.v1.ListDevicesRequest\x1a*.filigree.directory.v1.ListDevicesResponse\"7\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02&\x12$/v1/productions/{production}/devices\x12\xc6\x01\n" +
 	"\x0eRevealPassword\x12,.filigree.directory.v1.RevealPasswordRequest\x1a-.filigree.directory.v1.RevealPasswordResponse\"W\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02G:\x01*\"B/v1/productions/{production}/recipients/{recipient}:revealPasswordB\xef\x01\n" +
 	"\x19com.filigree.directory.v1B\x0eDirectoryProtoP\x01ZJgithub.com/filigreehq/filigree/proto/gen/filigree/directory/v1;directoryv1\xa2\x02\x03FDX\xaa\x02\x15Filigree.Directory.V1\xca\x02\x16Filigree\\Directory_\\V1\xe2\x02\"Filigree\\Directory_\\V1\\GPBMetadata\xea\x02\x17Filigree::Directory::V1b\x06proto3"
@@ -865,7 +1279,7 @@ func file_filigree_directory_v1_directory_proto_rawDescGZIP() []byte {
 	return file_filigree_directory_v1_directory_proto_rawDescData
 }
 
-var file_filigree_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_filigree_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_filigree_directory_v1_directory_proto_goTypes = []any{
 	(*Production)(nil),               // 0: filigree.directory.v1.Production
 	(*CreateProductionRequest)(nil),  // 1: filigree.directory.v1.CreateProductionRequest
@@ -882,34 +1296,50 @@ var file_filigree_directory_v1_directory_proto_goTypes = []any{
 	(*AuthenticateResponse)(nil),     // 12: filigree.directory.v1.AuthenticateResponse
 	(*RevealPasswordRequest)(nil),    // 13: filigree.directory.v1.RevealPasswordRequest
 	(*RevealPasswordResponse)(nil),   // 14: filigree.directory.v1.RevealPasswordResponse
-	(*timestamppb.Timestamp)(nil),    // 15: google.protobuf.Timestamp
-	(*v1.Principal)(nil),             // 16: filigree.access.v1.Principal
+	(*Device)(nil),                   // 15: filigree.directory.v1.Device
+	(*RegisterDeviceRequest)(nil),    // 16: filigree.directory.v1.RegisterDeviceRequest
+	(*RegisterDeviceResponse)(nil),   // 17: filigree.directory.v1.RegisterDeviceResponse
+	(*RemoveDeviceRequest)(nil),      // 18: filigree.directory.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),     // 19: filigree.directory.v1.RemoveDeviceResponse
+	(*ListDevicesRequest)(nil),       // 20: filigree.directory.v1.ListDevicesRequest
+	(*ListDevicesResponse)(nil),      // 21: filigree.directory.v1.ListDevicesResponse
+	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
+	(*v1.Principal)(nil),             // 23: filigree.access.v1.Principal
 }
 var file_filigree_directory_v1_directory_proto_depIdxs = []int32{
-	15, // 0: filigree.directory.v1.Production.created_at:type_name -> google.protobuf.Timestamp
+	22, // 0: filigree.directory.v1.Production.created_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: filigree.directory.v1.CreateProductionResponse.production:type_name -> filigree.directory.v1.Production
 	0,  // 2: filigree.directory.v1.GetProductionResponse.production:type_name -> filigree.directory.v1.Production
 	0,  // 3: filigree.directory.v1.ListProductionsResponse.productions:type_name -> filigree.directory.v1.Production
-	16, // 4: filigree.directory.v1.AuthenticateResponse.principal:type_name -> filigree.access.v1.Principal
-	1,  // 5: filigree.directory.v1.DirectoryService.CreateProduction:input_type -> filigree.directory.v1.CreateProductionRequest
-	3,  // 6: filigree.directory.v1.DirectoryService.GetProduction:input_type -> filigree.directory.v1.GetProductionRequest
-	5,  // 7: filigree.directory.v1.DirectoryService.ListProductions:input_type -> filigree.directory.v1.ListProductionsRequest
-	7,  // 8: filigree.directory.v1.DirectoryService.CreateToken:input_type -> filigree.directory.v1.CreateTokenRequest
-	9,  // 9: filigree.directory.v1.DirectoryService.RevokeToken:input_type -> filigree.directory.v1.RevokeTokenRequest
-	11, // 10: filigree.directory.v1.DirectoryService.Authenticate:input_type -> filigree.directory.v1.AuthenticateRequest
-	13, // 11: filigree.directory.v1.DirectoryService.RevealPassword:input_type -> filigree.directory.v1.RevealPasswordRequest
-	2,  // 12: filigree.directory.v1.DirectoryService.CreateProduction:output_type -> filigree.directory.v1.CreateProductionResponse
-	4,  // 13: filigree.directory.v1.DirectoryService.GetProduction:output_type -> filigree.directory.v1.GetProductionResponse
-	6,  // 14: filigree.directory.v1.DirectoryService.ListProductions:output_type -> filigree.directory.v1.ListProductionsResponse
-	8,  // 15: filigree.directory.v1.DirectoryService.CreateToken:output_type -> filigree.directory.v1.CreateTokenResponse
-	10, // 16: filigree.directory.v1.DirectoryService.RevokeToken:output_type -> filigree.directory.v1.RevokeTokenResponse
-	12, // 17: filigree.directory.v1.DirectoryService.Authenticate:output_type -> filigree.directory.v1.AuthenticateResponse
-	14, // 18: filigree.directory.v1.DirectoryService.RevealPassword:output_type -> filigree.directory.v1.RevealPasswordResponse
-	12, // [12:19] is the sub-list for method output_type
-	5,  // [5:12] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	23, // 4: filigree.directory.v1.AuthenticateResponse.principal:type_name -> filigree.access.v1.Principal
+	22, // 5: filigree.directory.v1.Device.registered_at:type_name -> google.protobuf.Timestamp
+	15, // 6: filigree.directory.v1.RegisterDeviceResponse.device:type_name -> filigree.directory.v1.Device
+	15, // 7: filigree.directory.v1.ListDevicesResponse.devices:type_name -> filigree.directory.v1.Device
+	1,  // 8: filigree.directory.v1.DirectoryService.CreateProduction:input_type -> filigree.directory.v1.CreateProductionRequest
+	3,  // 9: filigree.directory.v1.DirectoryService.GetProduction:input_type -> filigree.directory.v1.GetProductionRequest
+	5,  // 10: filigree.directory.v1.DirectoryService.ListProductions:input_type -> filigree.directory.v1.ListProductionsRequest
+	7,  // 11: filigree.directory.v1.DirectoryService.CreateToken:input_type -> filigree.directory.v1.CreateTokenRequest
+	9,  // 12: filigree.directory.v1.DirectoryService.RevokeToken:input_type -> filigree.directory.v1.RevokeTokenRequest
+	11, // 13: filigree.directory.v1.DirectoryService.Authenticate:input_type -> filigree.directory.v1.AuthenticateRequest
+	16, // 14: filigree.directory.v1.DirectoryService.RegisterDevice:input_type -> filigree.directory.v1.RegisterDeviceRequest
+	18, // 15: filigree.directory.v1.DirectoryService.RemoveDevice:input_type -> filigree.directory.v1.RemoveDeviceRequest
+	20, // 16: filigree.directory.v1.DirectoryService.ListDevices:input_type -> filigree.directory.v1.ListDevicesRequest
+	13, // 17: filigree.directory.v1.DirectoryService.RevealPassword:input_type -> filigree.directory.v1.RevealPasswordRequest
+	2,  // 18: filigree.directory.v1.DirectoryService.CreateProduction:output_type -> filigree.directory.v1.CreateProductionResponse
+	4,  // 19: filigree.directory.v1.DirectoryService.GetProduction:output_type -> filigree.directory.v1.GetProductionResponse
+	6,  // 20: filigree.directory.v1.DirectoryService.ListProductions:output_type -> filigree.directory.v1.ListProductionsResponse
+	8,  // 21: filigree.directory.v1.DirectoryService.CreateToken:output_type -> filigree.directory.v1.CreateTokenResponse
+	10, // 22: filigree.directory.v1.DirectoryService.RevokeToken:output_type -> filigree.directory.v1.RevokeTokenResponse
+	12, // 23: filigree.directory.v1.DirectoryService.Authenticate:output_type -> filigree.directory.v1.AuthenticateResponse
+	17, // 24: filigree.directory.v1.DirectoryService.RegisterDevice:output_type -> filigree.directory.v1.RegisterDeviceResponse
+	19, // 25: filigree.directory.v1.DirectoryService.RemoveDevice:output_type -> filigree.directory.v1.RemoveDeviceResponse
+	21, // 26: filigree.directory.v1.DirectoryService.ListDevices:output_type -> filigree.directory.v1.ListDevicesResponse
+	14, // 27: filigree.directory.v1.DirectoryService.RevealPassword:output_type -> filigree.directory.v1.RevealPasswordResponse
+	18, // [18:28] is the sub-list for method output_type
+	8,  // [8:18] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_filigree_directory_v1_directory_proto_init() }
@@ -923,7 +1353,7 @@ func file_filigree_directory_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_directory_v1_directory_proto_rawDesc), len(file_filigree_directory_v1_directory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,9 @@ const (
 	DirectoryService_CreateToken_FullMethodName      = "/filigree.directory.v1.DirectoryService/CreateToken"
 	DirectoryService_RevokeToken_FullMethodName      = "/filigree.directory.v1.DirectoryService/RevokeToken"
 	DirectoryService_Authenticate_FullMethodName     = "/filigree.directory.v1.DirectoryService/Authenticate"
+	DirectoryService_RegisterDevice_FullMethodName   = "/filigree.directory.v1.DirectoryService/RegisterDevice"
+	DirectoryService_RemoveDevice_FullMethodName     = "/filigree.directory.v1.DirectoryService/RemoveDevice"
+	DirectoryService_ListDevices_FullMethodName      = "/filigree.directory.v1.DirectoryService/ListDevices"
 	DirectoryService_RevealPassword_FullMethodName   = "/filigree.directory.v1.DirectoryService/RevealPassword"
 )
 
@@ -43,6 +46,12 @@ type DirectoryServiceClient interface {
 	RevokeToken(ctx context.Context, in *RevokeTokenRequest, opts ...grpc.CallOption) (*RevokeTokenResponse, error)
 	// Authenticate tells whom a secret belongs to; TOKEN_UNKNOWN if nobody.
 	Authenticate(ctx context.Context, in *AuthenticateRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error)
+	// RegisterDevice makes a device get notifications for a person; registering it again refreshes it.
+	RegisterDevice(ctx context.Context, in *RegisterDeviceRequest, opts ...grpc.CallOption) (*RegisterDeviceResponse, error)
+	// RemoveDevice ends that; removing what is not there is no error.
+	RemoveDevice(ctx context.Context, in *RemoveDeviceRequest, opts ...grpc.CallOption) (*RemoveDeviceResponse, error)
+	// ListDevices lists a person's devices, at most 100, newest first.
+	ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error)
 	// RevealPassword tells a recipient's password; each call is recorded with who asked.
 	RevealPassword(ctx context.Context, in *RevealPasswordRequest, opts ...grpc.CallOption) (*RevealPasswordResponse, error)
 }
@@ -115,6 +124,36 @@ func (c *directoryServiceClient) Authenticate(ctx context.Context, in *Authentic
 	return out, nil
 }
 
+func (c *directoryServiceClient) RegisterDevice(ctx context.Context, in *RegisterDeviceRequest, opts ...grpc.CallOption) (*RegisterDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RegisterDeviceResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_RegisterDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) RemoveDevice(ctx context.Context, in *RemoveDeviceRequest, opts ...grpc.CallOption) (*RemoveDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveDeviceResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_RemoveDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDevicesResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListDevices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *directoryServiceClient) RevealPassword(ctx context.Context, in *RevealPasswordRequest, opts ...grpc.CallOption) (*RevealPasswordResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RevealPasswordResponse)
@@ -140,6 +179,12 @@ type DirectoryServiceServer interface {
 	RevokeToken(context.Context, *RevokeTokenRequest) (*RevokeTokenResponse, error)
 	// Authenticate tells whom a secret belongs to; TOKEN_UNKNOWN if nobody.
 	Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error)
+	// RegisterDevice makes a device get notifications for a person; registering it again refreshes it.
+	RegisterDevice(context.Context, *RegisterDeviceRequest) (*RegisterDeviceResponse, error)
+	// RemoveDevice ends that; removing what is not there is no error.
+	RemoveDevice(context.Context, *RemoveDeviceRequest) (*RemoveDeviceResponse, error)
+	// ListDevices lists a person's devices, at most 100, newest first.
+	ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error)
 	// RevealPassword tells a recipient's password; each call is recorded with who asked.
 	RevealPassword(context.Context, *RevealPasswordRequest) (*RevealPasswordResponse, error)
 	mustEmbedUnimplementedDirectoryServiceServer()
@@ -169,6 +214,15 @@ func (UnimplementedDirectoryServiceServer) RevokeToken(context.Context, *RevokeT
 }
 func (UnimplementedDirectoryServiceServer) Authenticate(context.Context, *AuthenticateRequest) (*AuthenticateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Authenticate not implemented")
+}
+func (UnimplementedDirectoryServiceServer) RegisterDevice(context.Context, *RegisterDeviceRequest) (*RegisterDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RegisterDevice not implemented")
+}
+func (UnimplementedDirectoryServiceServer) RemoveDevice(context.Context, *RemoveDeviceRequest) (*RemoveDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveDevice not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDevices not implemented")
 }
 func (UnimplementedDirectoryServiceServer) RevealPassword(context.Context, *RevealPasswordRequest) (*RevealPasswordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevealPassword not implemented")
@@ -302,6 +356,60 @@ func _DirectoryService_Authenticate_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DirectoryService_RegisterDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RegisterDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).RegisterDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_RegisterDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).RegisterDevice(ctx, req.(*RegisterDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_RemoveDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).RemoveDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_RemoveDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).RemoveDevice(ctx, req.(*RemoveDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListDevices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDevicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListDevices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListDevices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListDevices(ctx, req.(*ListDevicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DirectoryService_RevealPassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RevealPasswordRequest)
 	if err := dec(in); err != nil {
@@ -350,6 +458,18 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Authenticate",
 			Handler:    _DirectoryService_Authenticate_Handler,
+		},
+		{
+			MethodName: "RegisterDevice",
+			Handler:    _DirectoryService_RegisterDevice_Handler,
+		},
+		{
+			MethodName: "RemoveDevice",
+			Handler:    _DirectoryService_RemoveDevice_Handler,
+		},
+		{
+			MethodName: "ListDevices",
+			Handler:    _DirectoryService_ListDevices_Handler,
 		},
 		{
 			MethodName: "RevealPassword",

@@ -12,6 +12,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -44,8 +45,10 @@ type Distribution struct {
 	Items           *ItemCounts     `protobuf:"bytes,12,opt,name=items,proto3" json:"items,omitempty"`
 	Recipients      *DeliveryCounts `protobuf:"bytes,13,opt,name=recipients,proto3" json:"recipients,omitempty"`
 	// Steps by state, in the definition's order.
-	Steps         []*StepCounts `protobuf:"bytes,14,rep,name=steps,proto3" json:"steps,omitempty"`
-	Files         []*FileRef    `protobuf:"bytes,15,rep,name=files,proto3" json:"files,omitempty"`
+	Steps []*StepCounts `protobuf:"bytes,14,rep,name=steps,proto3" json:"steps,omitempty"`
+	Files []*FileRef    `protobuf:"bytes,15,rep,name=files,proto3" json:"files,omitempty"`
+	// Until then the undo window is open; absent when there is none.
+	HeldUntil     *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=held_until,json=heldUntil,proto3" json:"held_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -181,6 +184,13 @@ func (x *Distribution) GetSteps() []*StepCounts {
 func (x *Distribution) GetFiles() []*FileRef {
 	if x != nil {
 		return x.Files
+	}
+	return nil
+}
+
+func (x *Distribution) GetHeldUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeldUntil
 	}
 	return nil
 }
@@ -629,7 +639,8 @@ type CreateDistributionRequest struct {
 	Production string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
 	// What people call it; also the mail's subject unless the message has one. Empty: the files' names.
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	// attachment (default). Link and drive come with the link service.
+	// attachment (default), link: a page of the recipient's own to fetch copies from, or drive: copies in Google Drive,
+	// shared with the one person.
 	Mode       string            `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
 	Files      []*FileRef        `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
 	Recipients []*RecipientInput `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
@@ -641,8 +652,12 @@ type CreateDistributionRequest struct {
 	Policy   *Policy  `protobuf:"bytes,9,opt,name=policy,proto3" json:"policy,omitempty"`
 	// 1 to 128 characters of the caller's choice; the header Idempotency-Key is the same thing.
 	IdempotencyKey string `protobuf:"bytes,10,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The undo window: no mail goes out before it is over, and cancelling within it sends nothing. At most a day.
+	HoldFor *durationpb.Duration `protobuf:"bytes,11,opt,name=hold_for,json=holdFor,proto3" json:"hold_for,omitempty"`
+	// How long links work; absent: 30 days. At most a year.
+	LinkLifetime  *durationpb.Duration `protobuf:"bytes,12,opt,name=link_lifetime,json=linkLifetime,proto3" json:"link_lifetime,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateDistributionRequest) Reset() {
@@ -743,6 +758,20 @@ func (x *CreateDistributionRequest) GetIdempotencyKey() string {
 		return x.IdempotencyKey
 	}
 	return ""
+}
+
+func (x *CreateDistributionRequest) GetHoldFor() *durationpb.Duration {
+	if x != nil {
+		return x.HoldFor
+	}
+	return nil
+}
+
+func (x *CreateDistributionRequest) GetLinkLifetime() *durationpb.Duration {
+	if x != nil {
+		return x.LinkLifetime
+	}
+	return nil
 }
 
 type Message struct {
@@ -1349,8 +1378,10 @@ type Item struct {
 	Steps []*StepView `protobuf:"bytes,5,rep,name=steps,proto3" json:"steps,omitempty"`
 	Error *Error      `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
 	// SHA-256 and size of the copy, once made.
-	Sha256        string `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	Size          int64  `protobuf:"varint,8,opt,name=size,proto3" json:"size,omitempty"`
+	Sha256 string `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	Size   int64  `protobuf:"varint,8,opt,name=size,proto3" json:"size,omitempty"`
+	// Path of the picture of its first page in this API, once made.
+	Thumbnail     string `protobuf:"bytes,9,opt,name=thumbnail,proto3" json:"thumbnail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1439,6 +1470,13 @@ func (x *Item) GetSize() int64 {
 		return x.Size
 	}
 	return 0
+}
+
+func (x *Item) GetThumbnail() string {
+	if x != nil {
+		return x.Thumbnail
+	}
+	return ""
 }
 
 type RecipientRef struct {
@@ -1730,8 +1768,12 @@ type Delivery struct {
 	SentAt         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
 	RetryAt        *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"`
 	Error          *Error                 `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Of a link: active expired revoked; empty without one.
+	Access        string                 `protobuf:"bytes,10,opt,name=access,proto3" json:"access,omitempty"`
+	ViewedAt      *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=viewed_at,json=viewedAt,proto3" json:"viewed_at,omitempty"`
+	DownloadedAt  *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=downloaded_at,json=downloadedAt,proto3" json:"downloaded_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Delivery) Reset() {
@@ -1823,6 +1865,27 @@ func (x *Delivery) GetRetryAt() *timestamppb.Timestamp {
 func (x *Delivery) GetError() *Error {
 	if x != nil {
 		return x.Error
+	}
+	return nil
+}
+
+func (x *Delivery) GetAccess() string {
+	if x != nil {
+		return x.Access
+	}
+	return ""
+}
+
+func (x *Delivery) GetViewedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ViewedAt
+	}
+	return nil
+}
+
+func (x *Delivery) GetDownloadedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DownloadedAt
 	}
 	return nil
 }
@@ -2285,11 +2348,615 @@ func (x *CancelDistributionResponse) GetDistribution() *Distribution {
 	return nil
 }
 
+type RetryDistributionRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// Only these recipients' ("<distribution>.r7"); empty: all.
+	Recipients    []string `protobuf:"bytes,3,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryDistributionRequest) Reset() {
+	*x = RetryDistributionRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryDistributionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryDistributionRequest) ProtoMessage() {}
+
+func (x *RetryDistributionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryDistributionRequest.ProtoReflect.Descriptor instead.
+func (*RetryDistributionRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *RetryDistributionRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *RetryDistributionRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *RetryDistributionRequest) GetRecipients() []string {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+type RetryDistributionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Distribution  *Distribution          `protobuf:"bytes,1,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryDistributionResponse) Reset() {
+	*x = RetryDistributionResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryDistributionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryDistributionResponse) ProtoMessage() {}
+
+func (x *RetryDistributionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryDistributionResponse.ProtoReflect.Descriptor instead.
+func (*RetryDistributionResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *RetryDistributionResponse) GetDistribution() *Distribution {
+	if x != nil {
+		return x.Distribution
+	}
+	return nil
+}
+
+type ResendRecipientRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// "<distribution>.r7"
+	Recipient string `protobuf:"bytes,3,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	// The right address; empty: the one there is.
+	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
+	// The right name; empty: the one there is.
+	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResendRecipientRequest) Reset() {
+	*x = ResendRecipientRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResendRecipientRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResendRecipientRequest) ProtoMessage() {}
+
+func (x *ResendRecipientRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResendRecipientRequest.ProtoReflect.Descriptor instead.
+func (*ResendRecipientRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ResendRecipientRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *ResendRecipientRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *ResendRecipientRequest) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *ResendRecipientRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *ResendRecipientRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ResendRecipientResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recipient     *Recipient             `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResendRecipientResponse) Reset() {
+	*x = ResendRecipientResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResendRecipientResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResendRecipientResponse) ProtoMessage() {}
+
+func (x *ResendRecipientResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResendRecipientResponse.ProtoReflect.Descriptor instead.
+func (*ResendRecipientResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ResendRecipientResponse) GetRecipient() *Recipient {
+	if x != nil {
+		return x.Recipient
+	}
+	return nil
+}
+
+type RevokeDistributionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution  string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeDistributionRequest) Reset() {
+	*x = RevokeDistributionRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeDistributionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeDistributionRequest) ProtoMessage() {}
+
+func (x *RevokeDistributionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeDistributionRequest.ProtoReflect.Descriptor instead.
+func (*RevokeDistributionRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RevokeDistributionRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *RevokeDistributionRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+type RevokeDistributionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Links that this call ended.
+	LinksRevoked int32 `protobuf:"varint,1,opt,name=links_revoked,json=linksRevoked,proto3" json:"links_revoked,omitempty"`
+	// Recipients whose copies went out as attachments and cannot be called back.
+	BeyondRecall  int32         `protobuf:"varint,2,opt,name=beyond_recall,json=beyondRecall,proto3" json:"beyond_recall,omitempty"`
+	Distribution  *Distribution `protobuf:"bytes,3,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeDistributionResponse) Reset() {
+	*x = RevokeDistributionResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeDistributionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeDistributionResponse) ProtoMessage() {}
+
+func (x *RevokeDistributionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeDistributionResponse.ProtoReflect.Descriptor instead.
+func (*RevokeDistributionResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RevokeDistributionResponse) GetLinksRevoked() int32 {
+	if x != nil {
+		return x.LinksRevoked
+	}
+	return 0
+}
+
+func (x *RevokeDistributionResponse) GetBeyondRecall() int32 {
+	if x != nil {
+		return x.BeyondRecall
+	}
+	return 0
+}
+
+func (x *RevokeDistributionResponse) GetDistribution() *Distribution {
+	if x != nil {
+		return x.Distribution
+	}
+	return nil
+}
+
+type WatchDistributionRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// The cursor of the last message that was seen; only what came after it is sent. Empty: the present state first.
+	After         string `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchDistributionRequest) Reset() {
+	*x = WatchDistributionRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchDistributionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchDistributionRequest) ProtoMessage() {}
+
+func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchDistributionRequest.ProtoReflect.Descriptor instead.
+func (*WatchDistributionRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *WatchDistributionRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *WatchDistributionRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *WatchDistributionRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+type WatchDistributionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where this message stands: to go on after it.
+	Cursor        string        `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Distribution  *Distribution `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchDistributionResponse) Reset() {
+	*x = WatchDistributionResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchDistributionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchDistributionResponse) ProtoMessage() {}
+
+func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchDistributionResponse.ProtoReflect.Descriptor instead.
+func (*WatchDistributionResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *WatchDistributionResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *WatchDistributionResponse) GetDistribution() *Distribution {
+	if x != nil {
+		return x.Distribution
+	}
+	return nil
+}
+
+type GetArtifactRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// "<distribution>.2.7"
+	Item string `protobuf:"bytes,3,opt,name=item,proto3" json:"item,omitempty"`
+	// The picture of its first page instead of the copy.
+	Thumbnail     bool `protobuf:"varint,4,opt,name=thumbnail,proto3" json:"thumbnail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetArtifactRequest) Reset() {
+	*x = GetArtifactRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetArtifactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetArtifactRequest) ProtoMessage() {}
+
+func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetArtifactRequest.ProtoReflect.Descriptor instead.
+func (*GetArtifactRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *GetArtifactRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *GetArtifactRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *GetArtifactRequest) GetItem() string {
+	if x != nil {
+		return x.Item
+	}
+	return ""
+}
+
+func (x *GetArtifactRequest) GetThumbnail() bool {
+	if x != nil {
+		return x.Thumbnail
+	}
+	return false
+}
+
+type GetArtifactResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Key in the blob store.
+	Key       string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Sha256    string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	Size      int64  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	MediaType string `protobuf:"bytes,4,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// The document's name.
+	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetArtifactResponse) Reset() {
+	*x = GetArtifactResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetArtifactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetArtifactResponse) ProtoMessage() {}
+
+func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetArtifactResponse.ProtoReflect.Descriptor instead.
+func (*GetArtifactResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *GetArtifactResponse) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *GetArtifactResponse) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *GetArtifactResponse) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *GetArtifactResponse) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+func (x *GetArtifactResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 var File_filigree_distribution_v1_distribution_proto protoreflect.FileDescriptor
 
 const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\n" +
-	"+filigree/distribution/v1/distribution.proto\x12\x18filigree.distribution.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x05\n" +
+	"+filigree/distribution/v1/distribution.proto\x12\x18filigree.distribution.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x06\n" +
 	"\fDistribution\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +
@@ -2314,7 +2981,9 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"recipients\x18\r \x01(\v2(.filigree.distribution.v1.DeliveryCountsR\n" +
 	"recipients\x12:\n" +
 	"\x05steps\x18\x0e \x03(\v2$.filigree.distribution.v1.StepCountsR\x05steps\x127\n" +
-	"\x05files\x18\x0f \x03(\v2!.filigree.distribution.v1.FileRefR\x05files\":\n" +
+	"\x05files\x18\x0f \x03(\v2!.filigree.distribution.v1.FileRefR\x05files\x129\n" +
+	"\n" +
+	"held_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\theldUntil\":\n" +
 	"\n" +
 	"Definition\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -2357,14 +3026,14 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\tcancelled\x18\t \x01(\x05R\tcancelled\"V\n" +
 	"\aFileRef\x12-\n" +
 	"\x06sha256\x18\x01 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\x12\x1c\n" +
-	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\"\xa8\x04\n" +
+	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\"\xcc\x05\n" +
 	"\x19CreateDistributionRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
 	"production\x12\x1e\n" +
-	"\x05title\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x05title\x12'\n" +
-	"\x04mode\x18\x03 \x01(\tB\x13\xbaH\x10r\x0eR\x00R\n" +
-	"attachmentR\x04mode\x12C\n" +
+	"\x05title\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x05title\x124\n" +
+	"\x04mode\x18\x03 \x01(\tB \xbaH\x1dr\x1bR\x00R\n" +
+	"attachmentR\x04linkR\x05driveR\x04mode\x12C\n" +
 	"\x05files\x18\x04 \x03(\v2!.filigree.distribution.v1.FileRefB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10dR\x05files\x12U\n" +
 	"\n" +
@@ -2375,7 +3044,9 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\amessage\x18\b \x01(\v2!.filigree.distribution.v1.MessageR\amessage\x128\n" +
 	"\x06policy\x18\t \x01(\v2 .filigree.distribution.v1.PolicyR\x06policy\x121\n" +
 	"\x0fidempotency_key\x18\n" +
-	" \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0eidempotencyKey\"q\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0eidempotencyKey\x12D\n" +
+	"\bhold_for\x18\v \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\aholdFor\x12O\n" +
+	"\rlink_lifetime\x18\f \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\xe7\x84\x0f*\x00R\flinkLifetime\"q\n" +
 	"\aMessage\x12\"\n" +
 	"\asubject\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\asubject\x12\x1d\n" +
 	"\x04text\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\x04text\x12#\n" +
@@ -2426,7 +3097,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
 	"\bended_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x125\n" +
 	"\bretry_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\aretryAt\x125\n" +
-	"\x05error\x18\b \x01(\v2\x1f.filigree.distribution.v1.ErrorR\x05error\"\xc6\x02\n" +
+	"\x05error\x18\b \x01(\v2\x1f.filigree.distribution.v1.ErrorR\x05error\"\xe4\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
 	"\x04file\x18\x02 \x01(\v2!.filigree.distribution.v1.FileRefR\x04file\x12D\n" +
@@ -2435,7 +3106,8 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x05steps\x18\x05 \x03(\v2\".filigree.distribution.v1.StepViewR\x05steps\x125\n" +
 	"\x05error\x18\x06 \x01(\v2\x1f.filigree.distribution.v1.ErrorR\x05error\x12\x16\n" +
 	"\x06sha256\x18\a \x01(\tR\x06sha256\x12\x12\n" +
-	"\x04size\x18\b \x01(\x03R\x04size\"H\n" +
+	"\x04size\x18\b \x01(\x03R\x04size\x12\x1c\n" +
+	"\tthumbnail\x18\t \x01(\tR\tthumbnail\"H\n" +
 	"\fRecipientRef\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -2462,7 +3134,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x05items\x18\x06 \x01(\v2$.filigree.distribution.v1.ItemCountsR\x05items\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd7\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe9\x03\n" +
 	"\bDelivery\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\tR\achannel\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1a\n" +
@@ -2473,7 +3145,11 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x0fmaybe_duplicate\x18\x06 \x01(\bR\x0emaybeDuplicate\x123\n" +
 	"\asent_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x125\n" +
 	"\bretry_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aretryAt\x125\n" +
-	"\x05error\x18\t \x01(\v2\x1f.filigree.distribution.v1.ErrorR\x05error\"\xc3\x01\n" +
+	"\x05error\x18\t \x01(\v2\x1f.filigree.distribution.v1.ErrorR\x05error\x12\x16\n" +
+	"\x06access\x18\n" +
+	" \x01(\tR\x06access\x127\n" +
+	"\tviewed_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bviewedAt\x12?\n" +
+	"\rdownloaded_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\fdownloadedAt\"\xc3\x01\n" +
 	"\x15ListRecipientsRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -2519,7 +3195,59 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"production\x12-\n" +
 	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\"h\n" +
 	"\x1aCancelDistributionResponse\x12J\n" +
-	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution2\xaa\v\n" +
+	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\x9f\x01\n" +
+	"\x18RetryDistributionRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12)\n" +
+	"\n" +
+	"recipients\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\n" +
+	"recipients\"g\n" +
+	"\x19RetryDistributionResponse\x12J\n" +
+	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\xd9\x01\n" +
+	"\x16ResendRecipientRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12'\n" +
+	"\trecipient\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\trecipient\x12\x1e\n" +
+	"\x05email\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\xc0\x02R\x05email\x12\x1c\n" +
+	"\x04name\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\"\\\n" +
+	"\x17ResendRecipientResponse\x12A\n" +
+	"\trecipient\x18\x01 \x01(\v2#.filigree.distribution.v1.RecipientR\trecipient\"u\n" +
+	"\x19RevokeDistributionRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\"\xb2\x01\n" +
+	"\x1aRevokeDistributionResponse\x12#\n" +
+	"\rlinks_revoked\x18\x01 \x01(\x05R\flinksRevoked\x12#\n" +
+	"\rbeyond_recall\x18\x02 \x01(\x05R\fbeyondRecall\x12J\n" +
+	"\fdistribution\x18\x03 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\x93\x01\n" +
+	"\x18WatchDistributionRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12\x1d\n" +
+	"\x05after\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05after\"\x7f\n" +
+	"\x19WatchDistributionResponse\x12\x16\n" +
+	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x12J\n" +
+	"\fdistribution\x18\x02 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\xab\x01\n" +
+	"\x12GetArtifactRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12\x1d\n" +
+	"\x04item\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04item\x12\x1c\n" +
+	"\tthumbnail\x18\x04 \x01(\bR\tthumbnail\"\x86\x01\n" +
+	"\x13GetArtifactResponse\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x04 \x01(\tR\tmediaType\x12\x12\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name2\xe0\x12\n" +
 	"\x13DistributionService\x12\xce\x01\n" +
 	"\x12CreateDistribution\x123.filigree.distribution.v1.CreateDistributionRequest\x1a4.filigree.distribution.v1.CreateDistributionResponse\"M\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02=:\x01*b\fdistribution\"*/v1/productions/{production}/distributions\x12\xd2\x01\n" +
@@ -2535,7 +3263,18 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"ListEvents\x12+.filigree.distribution.v1.ListEventsRequest\x1a,.filigree.distribution.v1.ListEventsResponse\"S\xea\xe0\x18\a\n" +
 	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02B\x12@/v1/productions/{production}/distributions/{distribution}/events\x12\xe5\x01\n" +
 	"\x12CancelDistribution\x123.filigree.distribution.v1.CancelDistributionRequest\x1a4.filigree.distribution.v1.CancelDistributionResponse\"d\xea\xe0\x18\a\n" +
-	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02S:\x01*b\fdistribution\"@/v1/productions/{production}/distributions/{distribution}:cancelB\x85\x02\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02S:\x01*b\fdistribution\"@/v1/productions/{production}/distributions/{distribution}:cancel\x12\xe1\x01\n" +
+	"\x11RetryDistribution\x122.filigree.distribution.v1.RetryDistributionRequest\x1a3.filigree.distribution.v1.RetryDistributionResponse\"c\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02R:\x01*b\fdistribution\"?/v1/productions/{production}/distributions/{distribution}:retry\x12\xef\x01\n" +
+	"\x0fResendRecipient\x120.filigree.distribution.v1.ResendRecipientRequest\x1a1.filigree.distribution.v1.ResendRecipientResponse\"w\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02g:\x01*b\trecipient\"W/v1/productions/{production}/distributions/{distribution}/recipients/{recipient}:resend\x12\xd7\x01\n" +
+	"\x12RevokeDistribution\x123.filigree.distribution.v1.RevokeDistributionRequest\x1a4.filigree.distribution.v1.RevokeDistributionResponse\"V\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02E:\x01*\"@/v1/productions/{production}/distributions/{distribution}:revoke\x12v\n" +
+	"\vGetArtifact\x12,.filigree.distribution.v1.GetArtifactRequest\x1a-.filigree.distribution.v1.GetArtifactResponse\"\n" +
+	"\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x12\x8b\x01\n" +
+	"\x11WatchDistribution\x122.filigree.distribution.v1.WatchDistributionRequest\x1a3.filigree.distribution.v1.WatchDistributionResponse\"\v\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x010\x01B\x85\x02\n" +
 	"\x1ccom.filigree.distribution.v1B\x11DistributionProtoP\x01ZPgithub.com/filigreehq/filigree/proto/gen/filigree/distribution/v1;distributionv1\xa2\x02\x03FDX\xaa\x02\x18Filigree.Distribution.V1\xca\x02\x18Filigree\\Distribution\\V1\xe2\x02$Filigree\\Distribution\\V1\\GPBMetadata\xea\x02\x1aFiligree::Distribution::V1b\x06proto3"
 
 var (
@@ -2550,7 +3289,7 @@ func file_filigree_distribution_v1_distribution_proto_rawDescGZIP() []byte {
 	return file_filigree_distribution_v1_distribution_proto_rawDescData
 }
 
-var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*Distribution)(nil),               // 0: filigree.distribution.v1.Distribution
 	(*Definition)(nil),                 // 1: filigree.distribution.v1.Definition
@@ -2582,68 +3321,98 @@ var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*ListEventsResponse)(nil),         // 27: filigree.distribution.v1.ListEventsResponse
 	(*CancelDistributionRequest)(nil),  // 28: filigree.distribution.v1.CancelDistributionRequest
 	(*CancelDistributionResponse)(nil), // 29: filigree.distribution.v1.CancelDistributionResponse
-	nil,                                // 30: filigree.distribution.v1.RecipientInput.FieldsEntry
-	nil,                                // 31: filigree.distribution.v1.Recipient.FieldsEntry
-	(*timestamppb.Timestamp)(nil),      // 32: google.protobuf.Timestamp
+	(*RetryDistributionRequest)(nil),   // 30: filigree.distribution.v1.RetryDistributionRequest
+	(*RetryDistributionResponse)(nil),  // 31: filigree.distribution.v1.RetryDistributionResponse
+	(*ResendRecipientRequest)(nil),     // 32: filigree.distribution.v1.ResendRecipientRequest
+	(*ResendRecipientResponse)(nil),    // 33: filigree.distribution.v1.ResendRecipientResponse
+	(*RevokeDistributionRequest)(nil),  // 34: filigree.distribution.v1.RevokeDistributionRequest
+	(*RevokeDistributionResponse)(nil), // 35: filigree.distribution.v1.RevokeDistributionResponse
+	(*WatchDistributionRequest)(nil),   // 36: filigree.distribution.v1.WatchDistributionRequest
+	(*WatchDistributionResponse)(nil),  // 37: filigree.distribution.v1.WatchDistributionResponse
+	(*GetArtifactRequest)(nil),         // 38: filigree.distribution.v1.GetArtifactRequest
+	(*GetArtifactResponse)(nil),        // 39: filigree.distribution.v1.GetArtifactResponse
+	nil,                                // 40: filigree.distribution.v1.RecipientInput.FieldsEntry
+	nil,                                // 41: filigree.distribution.v1.Recipient.FieldsEntry
+	(*timestamppb.Timestamp)(nil),      // 42: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 43: google.protobuf.Duration
 }
 var file_filigree_distribution_v1_distribution_proto_depIdxs = []int32{
 	1,  // 0: filigree.distribution.v1.Distribution.definition:type_name -> filigree.distribution.v1.Definition
-	32, // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
-	32, // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
-	32, // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
-	32, // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
+	42, // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
+	42, // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
+	42, // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
+	42, // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
 	2,  // 5: filigree.distribution.v1.Distribution.items:type_name -> filigree.distribution.v1.ItemCounts
 	3,  // 6: filigree.distribution.v1.Distribution.recipients:type_name -> filigree.distribution.v1.DeliveryCounts
 	4,  // 7: filigree.distribution.v1.Distribution.steps:type_name -> filigree.distribution.v1.StepCounts
 	5,  // 8: filigree.distribution.v1.Distribution.files:type_name -> filigree.distribution.v1.FileRef
-	5,  // 9: filigree.distribution.v1.CreateDistributionRequest.files:type_name -> filigree.distribution.v1.FileRef
-	9,  // 10: filigree.distribution.v1.CreateDistributionRequest.recipients:type_name -> filigree.distribution.v1.RecipientInput
-	7,  // 11: filigree.distribution.v1.CreateDistributionRequest.message:type_name -> filigree.distribution.v1.Message
-	8,  // 12: filigree.distribution.v1.CreateDistributionRequest.policy:type_name -> filigree.distribution.v1.Policy
-	30, // 13: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
-	0,  // 14: filigree.distribution.v1.CreateDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 15: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 16: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
-	32, // 17: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
-	32, // 18: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
-	32, // 19: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
-	15, // 20: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
-	5,  // 21: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
-	18, // 22: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
-	16, // 23: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
-	15, // 24: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
-	17, // 25: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
-	31, // 26: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
-	22, // 27: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
-	2,  // 28: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
-	32, // 29: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
-	32, // 30: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
-	15, // 31: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
-	21, // 32: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
-	32, // 33: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
-	32, // 34: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
-	15, // 35: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
-	25, // 36: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
-	0,  // 37: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	6,  // 38: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
-	11, // 39: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
-	13, // 40: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
-	19, // 41: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
-	23, // 42: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
-	26, // 43: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
-	28, // 44: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
-	10, // 45: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
-	12, // 46: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
-	14, // 47: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
-	20, // 48: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
-	24, // 49: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
-	27, // 50: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
-	29, // 51: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
-	45, // [45:52] is the sub-list for method output_type
-	38, // [38:45] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	42, // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
+	5,  // 10: filigree.distribution.v1.CreateDistributionRequest.files:type_name -> filigree.distribution.v1.FileRef
+	9,  // 11: filigree.distribution.v1.CreateDistributionRequest.recipients:type_name -> filigree.distribution.v1.RecipientInput
+	7,  // 12: filigree.distribution.v1.CreateDistributionRequest.message:type_name -> filigree.distribution.v1.Message
+	8,  // 13: filigree.distribution.v1.CreateDistributionRequest.policy:type_name -> filigree.distribution.v1.Policy
+	43, // 14: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
+	43, // 15: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
+	40, // 16: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
+	0,  // 17: filigree.distribution.v1.CreateDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 18: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 19: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
+	42, // 20: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
+	42, // 21: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
+	42, // 22: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
+	15, // 23: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
+	5,  // 24: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
+	18, // 25: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
+	16, // 26: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
+	15, // 27: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
+	17, // 28: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
+	41, // 29: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
+	22, // 30: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
+	2,  // 31: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
+	42, // 32: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
+	42, // 33: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
+	15, // 34: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
+	42, // 35: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
+	42, // 36: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
+	21, // 37: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
+	42, // 38: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
+	42, // 39: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
+	15, // 40: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
+	25, // 41: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
+	0,  // 42: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 43: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	21, // 44: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
+	0,  // 45: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 46: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	6,  // 47: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
+	11, // 48: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
+	13, // 49: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
+	19, // 50: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
+	23, // 51: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
+	26, // 52: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
+	28, // 53: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
+	30, // 54: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
+	32, // 55: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
+	34, // 56: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
+	38, // 57: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
+	36, // 58: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
+	10, // 59: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
+	12, // 60: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
+	14, // 61: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
+	20, // 62: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
+	24, // 63: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
+	27, // 64: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
+	29, // 65: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
+	31, // 66: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
+	33, // 67: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
+	35, // 68: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
+	39, // 69: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
+	37, // 70: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
+	59, // [59:71] is the sub-list for method output_type
+	47, // [47:59] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_filigree_distribution_v1_distribution_proto_init() }
@@ -2657,7 +3426,7 @@ func file_filigree_distribution_v1_distribution_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_distribution_v1_distribution_proto_rawDesc), len(file_filigree_distribution_v1_distribution_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,11 @@ const (
 	DistributionService_ListRecipients_FullMethodName     = "/filigree.distribution.v1.DistributionService/ListRecipients"
 	DistributionService_ListEvents_FullMethodName         = "/filigree.distribution.v1.DistributionService/ListEvents"
 	DistributionService_CancelDistribution_FullMethodName = "/filigree.distribution.v1.DistributionService/CancelDistribution"
+	DistributionService_RetryDistribution_FullMethodName  = "/filigree.distribution.v1.DistributionService/RetryDistribution"
+	DistributionService_ResendRecipient_FullMethodName    = "/filigree.distribution.v1.DistributionService/ResendRecipient"
+	DistributionService_RevokeDistribution_FullMethodName = "/filigree.distribution.v1.DistributionService/RevokeDistribution"
+	DistributionService_GetArtifact_FullMethodName        = "/filigree.distribution.v1.DistributionService/GetArtifact"
+	DistributionService_WatchDistribution_FullMethodName  = "/filigree.distribution.v1.DistributionService/WatchDistribution"
 )
 
 // DistributionServiceClient is the client API for DistributionService service.
@@ -53,6 +58,21 @@ type DistributionServiceClient interface {
 	// CancelDistribution stops what has not happened yet: no new mail starts after it has answered. What is out is out.
 	// Cancelling again is harmless; cancelling an ended distribution is DISTRIBUTION_ENDED.
 	CancelDistribution(ctx context.Context, in *CancelDistributionRequest, opts ...grpc.CallOption) (*CancelDistributionResponse, error)
+	// RetryDistribution runs what failed again, and what waited for it; what is done stays done. With recipients named,
+	// only theirs. A distribution that had ended runs again. Nothing to retry is NOTHING_TO_RETRY.
+	RetryDistribution(ctx context.Context, in *RetryDistributionRequest, opts ...grpc.CallOption) (*RetryDistributionResponse, error)
+	// ResendRecipient sends to one recipient again, to another address if one is given. Their copies are made anew when
+	// what they show has changed.
+	ResendRecipient(ctx context.Context, in *ResendRecipientRequest, opts ...grpc.CallOption) (*ResendRecipientResponse, error)
+	// RevokeDistribution ends all links of a distribution, and cancels what has not been sent. What was attached cannot be
+	// called back; the answer counts it.
+	RevokeDistribution(ctx context.Context, in *RevokeDistributionRequest, opts ...grpc.CallOption) (*RevokeDistributionResponse, error)
+	// GetArtifact says where the bytes made for an item lie: its copy, or its picture. As REST the bytes themselves are at
+	// …/items/{item}/copy and …/items/{item}/thumbnail. ARTIFACT_MISSING while it is not made.
+	GetArtifact(ctx context.Context, in *GetArtifactRequest, opts ...grpc.CallOption) (*GetArtifactResponse, error)
+	// WatchDistribution sends the distribution each time it changed, at most ten times a second, and closes when it has
+	// ended. As REST it is …/{distribution}/watch, as server-sent events with Last-Event-ID.
+	WatchDistribution(ctx context.Context, in *WatchDistributionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDistributionResponse], error)
 }
 
 type distributionServiceClient struct {
@@ -133,6 +153,65 @@ func (c *distributionServiceClient) CancelDistribution(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *distributionServiceClient) RetryDistribution(ctx context.Context, in *RetryDistributionRequest, opts ...grpc.CallOption) (*RetryDistributionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryDistributionResponse)
+	err := c.cc.Invoke(ctx, DistributionService_RetryDistribution_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) ResendRecipient(ctx context.Context, in *ResendRecipientRequest, opts ...grpc.CallOption) (*ResendRecipientResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResendRecipientResponse)
+	err := c.cc.Invoke(ctx, DistributionService_ResendRecipient_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) RevokeDistribution(ctx context.Context, in *RevokeDistributionRequest, opts ...grpc.CallOption) (*RevokeDistributionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeDistributionResponse)
+	err := c.cc.Invoke(ctx, DistributionService_RevokeDistribution_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) GetArtifact(ctx context.Context, in *GetArtifactRequest, opts ...grpc.CallOption) (*GetArtifactResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetArtifactResponse)
+	err := c.cc.Invoke(ctx, DistributionService_GetArtifact_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) WatchDistribution(ctx context.Context, in *WatchDistributionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDistributionResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &DistributionService_ServiceDesc.Streams[0], DistributionService_WatchDistribution_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchDistributionRequest, WatchDistributionResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DistributionService_WatchDistributionClient = grpc.ServerStreamingClient[WatchDistributionResponse]
+
 // DistributionServiceServer is the server API for DistributionService service.
 // All implementations must embed UnimplementedDistributionServiceServer
 // for forward compatibility.
@@ -158,6 +237,21 @@ type DistributionServiceServer interface {
 	// CancelDistribution stops what has not happened yet: no new mail starts after it has answered. What is out is out.
 	// Cancelling again is harmless; cancelling an ended distribution is DISTRIBUTION_ENDED.
 	CancelDistribution(context.Context, *CancelDistributionRequest) (*CancelDistributionResponse, error)
+	// RetryDistribution runs what failed again, and what waited for it; what is done stays done. With recipients named,
+	// only theirs. A distribution that had ended runs again. Nothing to retry is NOTHING_TO_RETRY.
+	RetryDistribution(context.Context, *RetryDistributionRequest) (*RetryDistributionResponse, error)
+	// ResendRecipient sends to one recipient again, to another address if one is given. Their copies are made anew when
+	// what they show has changed.
+	ResendRecipient(context.Context, *ResendRecipientRequest) (*ResendRecipientResponse, error)
+	// RevokeDistribution ends all links of a distribution, and cancels what has not been sent. What was attached cannot be
+	// called back; the answer counts it.
+	RevokeDistribution(context.Context, *RevokeDistributionRequest) (*RevokeDistributionResponse, error)
+	// GetArtifact says where the bytes made for an item lie: its copy, or its picture. As REST the bytes themselves are at
+	// …/items/{item}/copy and …/items/{item}/thumbnail. ARTIFACT_MISSING while it is not made.
+	GetArtifact(context.Context, *GetArtifactRequest) (*GetArtifactResponse, error)
+	// WatchDistribution sends the distribution each time it changed, at most ten times a second, and closes when it has
+	// ended. As REST it is …/{distribution}/watch, as server-sent events with Last-Event-ID.
+	WatchDistribution(*WatchDistributionRequest, grpc.ServerStreamingServer[WatchDistributionResponse]) error
 	mustEmbedUnimplementedDistributionServiceServer()
 }
 
@@ -188,6 +282,21 @@ func (UnimplementedDistributionServiceServer) ListEvents(context.Context, *ListE
 }
 func (UnimplementedDistributionServiceServer) CancelDistribution(context.Context, *CancelDistributionRequest) (*CancelDistributionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) RetryDistribution(context.Context, *RetryDistributionRequest) (*RetryDistributionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) ResendRecipient(context.Context, *ResendRecipientRequest) (*ResendRecipientResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResendRecipient not implemented")
+}
+func (UnimplementedDistributionServiceServer) RevokeDistribution(context.Context, *RevokeDistributionRequest) (*RevokeDistributionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) GetArtifact(context.Context, *GetArtifactRequest) (*GetArtifactResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetArtifact not implemented")
+}
+func (UnimplementedDistributionServiceServer) WatchDistribution(*WatchDistributionRequest, grpc.ServerStreamingServer[WatchDistributionResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchDistribution not implemented")
 }
 func (UnimplementedDistributionServiceServer) mustEmbedUnimplementedDistributionServiceServer() {}
 func (UnimplementedDistributionServiceServer) testEmbeddedByValue()                             {}
@@ -336,6 +445,89 @@ func _DistributionService_CancelDistribution_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DistributionService_RetryDistribution_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryDistributionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).RetryDistribution(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_RetryDistribution_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).RetryDistribution(ctx, req.(*RetryDistributionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_ResendRecipient_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResendRecipientRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).ResendRecipient(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_ResendRecipient_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).ResendRecipient(ctx, req.(*ResendRecipientRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_RevokeDistribution_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeDistributionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).RevokeDistribution(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_RevokeDistribution_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).RevokeDistribution(ctx, req.(*RevokeDistributionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_GetArtifact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetArtifactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).GetArtifact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_GetArtifact_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).GetArtifact(ctx, req.(*GetArtifactRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_WatchDistribution_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchDistributionRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(DistributionServiceServer).WatchDistribution(m, &grpc.GenericServerStream[WatchDistributionRequest, WatchDistributionResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type DistributionService_WatchDistributionServer = grpc.ServerStreamingServer[WatchDistributionResponse]
+
 // DistributionService_ServiceDesc is the grpc.ServiceDesc for DistributionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -371,7 +563,29 @@ var DistributionService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "CancelDistribution",
 			Handler:    _DistributionService_CancelDistribution_Handler,
 		},
+		{
+			MethodName: "RetryDistribution",
+			Handler:    _DistributionService_RetryDistribution_Handler,
+		},
+		{
+			MethodName: "ResendRecipient",
+			Handler:    _DistributionService_ResendRecipient_Handler,
+		},
+		{
+			MethodName: "RevokeDistribution",
+			Handler:    _DistributionService_RevokeDistribution_Handler,
+		},
+		{
+			MethodName: "GetArtifact",
+			Handler:    _DistributionService_GetArtifact_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchDistribution",
+			Handler:       _DistributionService_WatchDistribution_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "filigree/distribution/v1/distribution.proto",
 }

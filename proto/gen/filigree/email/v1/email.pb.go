@@ -41,7 +41,10 @@ type SendRequest struct {
 	// Name of the production as people know it.
 	ProductionName string `protobuf:"bytes,9,opt,name=production_name,json=productionName,proto3" json:"production_name,omitempty"`
 	// Where answers go; empty: the sender.
-	ReplyTo       *Address `protobuf:"bytes,10,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	ReplyTo *Address `protobuf:"bytes,10,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	// Id of the recipient's link: the message then carries its address instead of attachments. The address is asked for
+	// right before the message is composed.
+	Link          string `protobuf:"bytes,11,opt,name=link,proto3" json:"link,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -144,6 +147,13 @@ func (x *SendRequest) GetReplyTo() *Address {
 		return x.ReplyTo
 	}
 	return nil
+}
+
+func (x *SendRequest) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
 }
 
 type Address struct {
@@ -350,7 +360,7 @@ var File_filigree_email_v1_email_proto protoreflect.FileDescriptor
 
 const file_filigree_email_v1_email_proto_rawDesc = "" +
 	"\n" +
-	"\x1dfiligree/email/v1/email.proto\x12\x11filigree.email.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x03\n" +
+	"\x1dfiligree/email/v1/email.proto\x12\x11filigree.email.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n" +
 	"\vSendRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -365,7 +375,8 @@ const file_filigree_email_v1_email_proto_rawDesc = "" +
 	"\x06locked\x18\b \x01(\bR\x06locked\x121\n" +
 	"\x0fproduction_name\x18\t \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x0eproductionName\x125\n" +
 	"\breply_to\x18\n" +
-	" \x01(\v2\x1a.filigree.email.v1.AddressR\areplyTo\"I\n" +
+	" \x01(\v2\x1a.filigree.email.v1.AddressR\areplyTo\x12\x1b\n" +
+	"\x04link\x18\v \x01(\tB\a\xbaH\x04r\x02\x18@R\x04link\"I\n" +
 	"\aAddress\x12\x1c\n" +
 	"\x04name\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\x12 \n" +
 	"\x05email\x18\x02 \x01(\tB\n" +

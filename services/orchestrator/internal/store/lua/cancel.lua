@@ -18,6 +18,7 @@ if about[2] then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HINCRBY', dist, 'ver', 1)
 redis.call('HSET', dist, 'cancel', now, 'c:' .. ARGV[2], '0')
 redis.call('ZADD', chores, now, ARGV[2])
 redis.call('XADD', events, '*', 'k', 'cancel_requested', 'w', ARGV[4])

@@ -22,6 +22,7 @@ end
 if cursor == '' then
   redis.call('HDEL', dist, 'c:' .. chore)
   redis.call('ZREM', chores, chore)
+  redis.call('HINCRBY', dist, 'ver', 1)
   redis.call('HSET', dist, 'state', 'running')
   redis.call('XADD', events, '*', 'k', 'planned')
   redis.call('XADD', changed, 'MAXLEN', '~', 10000, '*', 'd', id, 'p', redis.call('HGET', dist, 'production'))

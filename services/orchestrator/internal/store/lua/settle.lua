@@ -3,7 +3,7 @@
 -- deliveries, what waits for the step, queues, events, and the distribution's own end when the last step has ended.
 -- KEYS  1 distribution  2 its events  3 changed  4 leases  5 later  6 chores  7 open
 -- ARGV  1 distribution id
---       2 graph: {steps: {name: {scope, queue, deps, optional, delivers, join}}, good: [delivery], rank: {phase: n},
+--       2 graph: {steps: {name: {scope, queue, deps, optional, delivers, held, join}}, good: [delivery], rank: {phase: n},
 --         endings: {"cgb": state}}
 --       3 operations, at most 100, in order: {u unit, s step, ...} and either
 --         {from, to, a attempt or 0, w worker, o outcome, code, msg, out, due, dv, dup, keep, tally, ev, alt}, an end
@@ -29,8 +29,9 @@ if chore ~= '' then
   end
 end
 
-local about = redis.call('HMGET', dist, 'deadline', 'cancel', 'production')
+local about = redis.call('HMGET', dist, 'deadline', 'cancel', 'production', 'hold')
 local deadline, cancelled, production = about[1], about[2], about[3]
+local hold = tonumber(about[4]) or 0
 local counts, woken = {}, {}
 
 local function count(field, by)
@@ -88,8 +89,9 @@ end
 
 local finish
 
--- One of the steps that (u, s) waits for has ended; with the last of them it becomes ready, or ends, too.
-local function arrive(u, s, outcome, code)
+-- One of the steps that (u, s) waits for has ended; with the last of them it becomes ready, or ends, too. A step of the
+-- same unit (near) cannot be done without; of many items some may be missing, if the policy says so.
+local function arrive(u, s, outcome, code, near)
   local k, g = unit(u), graph.steps[s]
   local left = redis.call('HINCRBY', k, s .. '.w', -1)
   if outcome == 'ok' then
@@ -97,21 +99,31 @@ local function arrive(u, s, outcome, code)
   elseif outcome == 'bad' then
     redis.call('HSET', k, s .. '.bad', 1)
     redis.call('HSETNX', k, s .. '.code', code)
+    if near then
+      redis.call('HSET', k, s .. '.hard', 1)
+    end
   else
     redis.call('HSET', k, s .. '.stop', 1)
   end
   if left > 0 or redis.call('HGET', k, s) ~= 'pending' then
     return
   end
-  local had = redis.call('HMGET', k, s .. '.ok', s .. '.bad', s .. '.stop')
+  local had = redis.call('HMGET', k, s .. '.ok', s .. '.bad', s .. '.stop', s .. '.hard')
   if cancelled or (had[3] and not had[2]) then
     finish(u, s, 'pending', 'cancelled', 'cancelled', 'CANCELLED', 'cancelled')
-  elseif had[2] and not (g.join == 'available' and had[1]) then
+  elseif had[2] and (had[4] or not (g.join == 'available' and had[1])) then
     finish(u, s, 'pending', 'cancelled', 'bad', redis.call('HGET', k, s .. '.code'), 'failed')
   else
     redis.call('HDEL', k, s .. '.code')
-    enter(u, s, 'pending', 'ready')
-    enqueue(u, s)
+    if g.held and hold > now then
+      -- The undo window is open: nothing reaches anybody before it is over.
+      enter(u, s, 'pending', 'retrying')
+      redis.call('HSET', k, s .. '.due', hold)
+      redis.call('ZADD', later, hold, id .. '/' .. u .. '/' .. s)
+    else
+      enter(u, s, 'pending', 'ready')
+      enqueue(u, s)
+    end
   end
 end
 
@@ -145,7 +157,7 @@ finish = function(u, s, from, to, outcome, code, dv)
   for _, dep in ipairs(g.deps) do
     local to_scope = graph.steps[dep].scope
     if to_scope == g.scope then
-      arrive(u, dep, outcome, code)
+      arrive(u, dep, outcome, code, true)
     elseif to_scope == 'distribution' then
       arrive('d', dep, outcome, code)
     elseif to_scope == 'recipient' then
@@ -265,6 +277,7 @@ if counts.open and redis.call('HGET', dist, 'open') == '0' then
   redis.call('ZREM', open, id)
   redis.call('XADD', events, '*', 'k', 'ended', 'to', ended)
 end
+redis.call('HINCRBY', dist, 'ver', 1)
 redis.call('XADD', changed, 'MAXLEN', '~', 10000, '*', 'd', id, 'p', production)
 for queue in pairs(woken) do
   redis.call('PUBLISH', tag .. ':wake', queue)
