@@ -18,6 +18,8 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -31,13 +33,13 @@ import (
 const defaultDeadline = 30 * time.Second
 
 // NewServer returns a server with all interceptors; the caller registers services and serves.
-func NewServer(log *slog.Logger) *grpc.Server {
+func NewServer(log *slog.Logger, more ...grpc.ServerOption) *grpc.Server {
 	g := guard{log: log}
-	return grpc.NewServer(
+	return grpc.NewServer(append([]grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(g.unary),
 		grpc.ChainStreamInterceptor(g.stream),
 		grpc.MaxConcurrentStreams(10_000),
-	)
+	}, more...)...)
 }
 
 type guard struct {
@@ -138,6 +140,10 @@ func admit(ctx context.Context, method string) (*accessv1.Principal, error) {
 	if p.GetRole() == accessv1.Role_ROLE_UNSPECIFIED {
 		return nil, fault.New(fault.Unauthenticated, "TOKEN_MISSING", "this call needs a token: send it as header Authorization: Bearer …")
 	}
+	err = vouched(ctx, p)
+	if err != nil {
+		return nil, err
+	}
 	if p.GetRole() != accessv1.Role_ROLE_SERVICE && !slices.Contains(perm.GetRoles(), p.GetRole()) {
 		return nil, fault.New(fault.Denied, "ROLE_MISSING", "a token with the role %s may not do this; it takes %s", word(p.GetRole()), words(perm.GetRoles()))
 	}
@@ -220,16 +226,30 @@ func permission(method string) (*accessv1.Permission, error) {
 	return perm, nil
 }
 
-// Dial returns a connection to the service at addr ("host:port"); calls on it are made as service name. It connects
-// when first used and for as long as needed.
-func Dial(addr, name string) (*grpc.ClientConn, error) {
-	return dial(addr, name)
+// Dial returns a connection to the service named peer at addresses: "host:port", or several with commas between, which
+// take turns; calls on it are made as service name. It connects when first used and for as long as needed.
+func Dial(addresses, name, peer string, t TLS) (*grpc.ClientConn, error) {
+	creds, err := t.transport(peer)
+	if err != nil {
+		return nil, err
+	}
+	list := strings.Split(addresses, ",")
+	if len(list) == 1 {
+		return dial(addresses, name, grpc.WithTransportCredentials(creds))
+	}
+	static := manual.NewBuilderWithScheme("static")
+	var state resolver.State
+	for _, a := range list {
+		state.Addresses = append(state.Addresses, resolver.Address{Addr: strings.TrimSpace(a)})
+	}
+	static.InitialState(state)
+	return dial("static:///"+peer, name, grpc.WithTransportCredentials(creds), grpc.WithResolvers(static),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`))
 }
 
 func dial(target, name string, more ...grpc.DialOption) (*grpc.ClientConn, error) {
 	self := &accessv1.Principal{Subject: "service:" + name, Role: accessv1.Role_ROLE_SERVICE}
 	opts := append([]grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			ctx, err := asCaller(ctx, self)
 			if err != nil {
@@ -271,7 +291,7 @@ func InProcess(srv *grpc.Server) (connect func(name string) (*grpc.ClientConn, e
 	var serve sync.Once
 	var done sync.WaitGroup
 	connect = func(name string) (*grpc.ClientConn, error) {
-		return dial("passthrough:///in-process", name, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+		return dial("passthrough:///in-process", name, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			serve.Do(func() {
 				done.Go(func() { _ = srv.Serve(lis) }) // ends with stop
 			})
