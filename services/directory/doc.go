@@ -1,5 +1,5 @@
-// Package directory keeps what is there before anybody sends anything: productions, API tokens and source documents. It
-// tells recipients' passwords to those who may know them.
+// Package directory keeps what is there before anybody sends anything: productions, API tokens, source documents, and
+// the devices on which people want to be notified. It tells recipients' passwords to those who may know them.
 //
 // It promises:
 //   - Of every document there is one copy for each SHA-256 and production, whole: bytes are written under a temporary
@@ -9,6 +9,8 @@
 //   - A production that a caller may not act in is answered word for word like one that does not exist. The check is
 //     made by the interceptor and, apart from it, by the store.
 //   - Of a token the SHA-256 is kept, nothing else; a revoked one is refused from that moment on, and for good.
+//   - A device is one person's, by their e-mail address without regard to case, in each production. Its registration
+//     token is kept sealed under the key ring and told to services only.
 //   - No password is told unless it was recorded who asked, when, and for whom.
 //
 // It does not promise that a document was inspected: the inspection starts with the upload and is best effort. Until it

@@ -19,6 +19,7 @@ import (
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/directory/internal/store"
+	"github.com/filigreehq/filigree/services/directory/internal/vault"
 )
 
 const (
@@ -47,6 +48,7 @@ type Server struct {
 	store     *store.Store
 	blobs     *blob.Bucket
 	keys      *keyring.Ring
+	vault     vault.Vault
 	inspector *inspector
 	log       *slog.Logger
 	now       func() time.Time
@@ -66,6 +68,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		store:     store.New(d.Redis),
 		blobs:     d.Blobs,
 		keys:      d.Keys,
+		vault:     vault.New(d.Keys),
 		inspector: newInspector(cfg, d.Watermark, d.Log),
 		log:       d.Log,
 		now:       d.Now,

@@ -14,6 +14,12 @@ func filesKey(production string) string { return "{p:" + production + "}:files" 
 // fileSeqKey: counter of the production's files, the score in filesKey.
 func fileSeqKey(production string) string { return "{p:" + production + "}:files:seq" }
 
+// deviceKey: hash person, email, platform, token (sealed), registered.
+func deviceKey(production, device string) string { return "{p:" + production + "}:device:" + device }
+
+// devicesKey: sorted set of a person's devices, by when they were refreshed last.
+func devicesKey(production, person string) string { return "{p:" + production + "}:devices:" + person }
+
 // auditKey: stream of who was told what; capped.
 func auditKey(production string) string { return "{p:" + production + "}:audit" }
 

@@ -23,12 +23,18 @@ var tokenCreateLua string
 //go:embed lua/token_revoke.lua
 var tokenRevokeLua string
 
+//go:embed lua/device_put.lua
+var devicePutLua string
+
+//go:embed lua/device_remove.lua
+var deviceRemoveLua string
+
 //go:embed lua/audit.lua
 var auditLua string
 
 // scripts are directory's transitions, by what they do.
 type scripts struct {
-	productionCreate, filePut, fileVerdict, tokenCreate, tokenRevoke, audit *redis.Script
+	productionCreate, filePut, fileVerdict, tokenCreate, tokenRevoke, devicePut, deviceRemove, audit *redis.Script
 }
 
 func newScripts() scripts {
@@ -38,6 +44,8 @@ func newScripts() scripts {
 		fileVerdict:      redis.NewScript(fileVerdictLua),
 		tokenCreate:      redis.NewScript(tokenCreateLua),
 		tokenRevoke:      redis.NewScript(tokenRevokeLua),
+		devicePut:        redis.NewScript(devicePutLua),
+		deviceRemove:     redis.NewScript(deviceRemoveLua),
 		audit:            redis.NewScript(auditLua),
 	}
 }

@@ -1,4 +1,5 @@
-// Package store keeps directory's records in Redis: productions, tokens, files, and the audit of what was revealed.
+// Package store keeps directory's records in Redis: productions, tokens, files, devices, and the audit of what was
+// revealed.
 //
 // What belongs to a production is reached through a Tenant only, which In gives to who may act there; so a caller that
 // forgot to check finds nothing. Every write is one script, and repeating it changes nothing.
