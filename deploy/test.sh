@@ -29,6 +29,7 @@ plain=$(comm -23 <(sort <<<"$all") <(sort <<<"$raced") | grep -v /pkg/arch$)
   END {
     flush(bad == 0 && packages == 0)
     for (i = 1; i <= skipped; i++) print "skipped " skip[i]
-    printf "%d tests passed, %d failed, %d skipped; %d packages ok, %d not\n", passed, failed, skipped, packages, bad
+    printf "%d packages ok, %d not\n", packages, bad
+    printf "tests: %d passed, %d failed, %d skipped\n", passed, failed, skipped
     exit passed == 0 || failed > 0 || bad > 0
   }'

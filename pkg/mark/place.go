@@ -51,7 +51,7 @@ func (m *Mark) Shapes() []Shape { return m.shapes }
 
 // Page is where a mark goes.
 type Page struct {
-	// Box is what is visible, in default user space units: x0 < x1, y0 < y1.
+	// Box is what is visible, in default user space units: x0 < x1, y0 < y1, none beyond 200,000.
 	Box [4]float64
 	// Rotate is how far the page is turned clockwise for display: 0, 90, 180 or 270.
 	Rotate int
@@ -138,6 +138,9 @@ func newFrame(p Page) frame {
 	for i, v := range p.Box {
 		f.box[i] = fixedPoint(v)
 	}
+	// A unit that makes the page larger than anything is made smaller: the mark grows with the page all the same.
+	side := max(f.box[2]-f.box[0], f.box[3]-f.box[1])/micro + 1
+	f.unit = min(f.unit, maxLength/side)
 	f.w = scale(f.box[2]-f.box[0], f.unit)
 	f.h = scale(f.box[3]-f.box[1], f.unit)
 	if f.rotate == 90 || f.rotate == 270 {

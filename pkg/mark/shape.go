@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/go-text/typesetting/di"
 	"github.com/go-text/typesetting/font"
@@ -75,7 +76,8 @@ func (s *setter) line(text string) (line, error) {
 	runes := []rune(text)
 	for _, r := range runes {
 		_, ok := s.face.NominalGlyph(r)
-		if !ok {
+		if !ok || r == unicode.ReplacementChar { // which stands for what was not text
+
 			return line{}, refuse("MARK_GLYPH_MISSING", "the mark has the character %q (%U) in %q, which our font cannot draw: spell it in another way", r, r, text)
 		}
 	}

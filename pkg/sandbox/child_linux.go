@@ -115,12 +115,13 @@ func become(limits Limits, args []string) error {
 
 // confine sets the limits and the filter; from then on there is no way back.
 func confine(limits Limits, filter []unix.SockFilter) error {
+	data := uint64(limits.Memory) * inflation
 	cpu := uint64(cpuSeconds(limits.CPU) / time.Second)
 	for _, l := range []struct {
 		resource   int
 		soft, hard uint64
 	}{
-		{unix.RLIMIT_DATA, uint64(limits.Memory), uint64(limits.Memory)},
+		{unix.RLIMIT_DATA, data, data},
 		// At the soft limit comes a signal that can be told apart, at the hard one the end.
 		{unix.RLIMIT_CPU, cpu, cpu + 1},
 		{unix.RLIMIT_FSIZE, uint64(limits.Output), uint64(limits.Output)},

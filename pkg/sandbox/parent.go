@@ -204,11 +204,11 @@ func classify(ctx context.Context, name string, cmd *exec.Cmd, limits Limits, sa
 	return e
 }
 
-// outOfMemory recognises the last words of the Go runtime and of the C++ library.
+// outOfMemory recognises the last words of the Go runtime, of its race detector and of the C++ library.
 func outOfMemory(said string) bool {
 	for _, words := range []string{
 		"out of memory", "cannot allocate memory", "stack exceeds", "stack overflow", "bad_alloc",
-		"failed to create new OS thread", "Out of memory",
+		"failed to create new OS thread", "Out of memory", "(errno: 12)",
 	} {
 		if strings.Contains(said, words) {
 			return true

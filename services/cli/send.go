@@ -116,8 +116,6 @@ func checkFiles(paths []string) error {
 			bad = append(bad, path+": it is a folder: name the documents in it")
 		case !info.Mode().IsRegular():
 			bad = append(bad, path+": it is not a plain file")
-		case info.Size() == 0:
-			bad = append(bad, path+": it is empty")
 		}
 	}
 	if len(bad) == 0 {
@@ -128,7 +126,8 @@ func checkFiles(paths []string) error {
 	return r
 }
 
-// upload stores every file and returns them in order. Files that are refused are all named in one error.
+// upload stores every file and returns them in order. Files that are not taken at all are named in one error; one whose
+// contents were refused is warned about and goes along.
 func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*distributionv1.FileRef, error) {
 	var refs []*distributionv1.FileRef
 	var refused []string
@@ -150,8 +149,8 @@ func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*d
 		case err != nil:
 			return nil, fmt.Errorf("upload %s: %w", path, err)
 		case file.GetVerdict() == "refused":
-			refused = append(refused, fmt.Sprintf("%s: %s (%s)", path, file.GetErrorMessage(), file.GetErrorCode()))
-			continue
+			// It stays part of the distribution: its items fail and say why, the others go on, or nothing does by --on-failure.
+			t.say("warning: %s cannot be sent: %s (%s)", path, file.GetErrorMessage(), file.GetErrorCode())
 		}
 		if first, double := seen[file.GetSha256()]; double {
 			refused = append(refused, fmt.Sprintf("%s: the same document as %s: send it once (FILE_TWICE)", path, first))

@@ -3,7 +3,7 @@
 //
 // It promises:
 //   - Of every document there is one copy for each SHA-256 and production, whole: bytes are written under a temporary
-//     key, hashed on the way, and get their final key once the last one came. An upload that breaks off, is empty or too
+//     key, hashed on the way, and get their final key once the last one came. An upload that breaks off or is too
 //     large leaves nothing; what a crash leaves is removed an hour later.
 //   - A document is recorded only once its bytes are stored, and answers to Upload only once it is recorded.
 //   - A production that a caller may not act in is answered word for word like one that does not exist. The check is

@@ -74,9 +74,6 @@ func (s *Server) receive(ctx context.Context, production string, r *incoming) (s
 	if err != nil {
 		return "", 0, err
 	}
-	if size == 0 {
-		return "", 0, fault.New(fault.Invalid, "FILE_EMPTY", "the document has no bytes; send it again, or look whether it is empty where it comes from")
-	}
 	return sha, size, s.blobs.Copy(ctx, sourceKey(production, sha), tmp)
 }
 

@@ -83,7 +83,7 @@ func (l *Local) Stamp(ctx context.Context, src, dst *os.File, c Copy) (Made, err
 		Template: c.Template, Fields: c.Fields, Seed: [32]byte(seed), Password: password,
 	})
 	if err != nil {
-		return Made{}, err
+		return Made{}, explain(err)
 	}
 	info, err = dst.Stat()
 	if err != nil {
@@ -106,7 +106,7 @@ func (l *Local) Password(recipient string) (string, error) {
 func ValidateMark(template string, known ...string) error {
 	err := mark.Validate(template, known...)
 	if err != nil {
-		return engine.MarkFault(err)
+		return explain(err)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (s *Server) Prepare(ctx context.Context, req *watermarkv1.PrepareRequest) (
 	defer func() { _ = src.Close() }() // unlinked, only read
 	report, err := s.engine.Inspect(ctx, src)
 	if err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	resp := &watermarkv1.PrepareResponse{
 		Pages: int32(report.Pages), Notes: report.Notes, Placement: &watermarkv1.Placement{},
@@ -125,7 +125,7 @@ func (s *Server) Stamp(ctx context.Context, req *watermarkv1.StampRequest) (*wat
 	defer func() { _ = dst.Close() }() // unlinked, and copied on before
 	report, err := s.engine.Stamp(ctx, src, dst, r.recipe)
 	if err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	key := "art/" + req.GetProduction() + "/" + r.artifact
 	size, digest, err := s.store(ctx, key, dst)

@@ -31,8 +31,9 @@ type job struct {
 
 // answer is what the child says: a refusal, or a report.
 type answer struct {
-	Reason, Message, Detail string
-	Report                  Report
+	Refused  *template.Error `json:",omitempty"`
+	Unmarked *mark.Error     `json:",omitempty"`
+	Report   Report
 }
 
 // work runs in the child: it reads the first file and writes the copy to the second, if there is one.
@@ -52,15 +53,8 @@ func work(files []*os.File, args []byte) ([]byte, error) {
 	}
 	// Its own position: the descriptor's is shared with whoever handed it in.
 	report, err := copyOf(io.NewSectionReader(files[0], 0, info.Size()), to, j)
-	var refusal *template.Error
-	var unmarked *mark.Error
 	a := answer{Report: report}
-	switch {
-	case errors.As(err, &refusal):
-		a = answer{Reason: refusal.Reason, Message: refusal.Message, Detail: refusal.Detail}
-	case errors.As(err, &unmarked):
-		a = answer{Reason: unmarked.Reason, Message: unmarked.Message}
-	case err != nil:
+	if err != nil && !errors.As(err, &a.Refused) && !errors.As(err, &a.Unmarked) {
 		return nil, err
 	}
 	return json.Marshal(a)

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/mark"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	"github.com/filigreehq/filigree/services/watermark/internal/pdf"
@@ -70,27 +69,19 @@ type Recipe struct {
 }
 
 // Inspect reads src and reports what copies of it will be like. It makes one with a sample mark to nowhere, so that
-// what passes here can be stamped. Errors are faults.
+// what passes here can be stamped. Errors are those of Stamp.
 func (e *Engine) Inspect(ctx context.Context, src *os.File) (Report, error) {
 	return e.run(ctx, job{Limits: e.cfg.Limits, Template: "{name}", Fields: map[string]string{"name": "Sample"}}, src, nil)
 }
 
-// Stamp writes a copy of src to dst, which must be empty. Errors are faults; dst is of no use after one.
+// Stamp writes a copy of src to dst, which must be empty. It refuses for good with a *mark.Error or a *template.Error;
+// a *sandbox.Error says that this machine could not do it now. dst is of no use after an error.
 func (e *Engine) Stamp(ctx context.Context, src, dst *os.File, r Recipe) (Report, error) {
 	_, err := mark.Compose(r.Template, r.Fields) // refuses what cannot be drawn before a child is started
 	if err != nil {
-		return Report{}, MarkFault(err)
+		return Report{}, err
 	}
 	return e.run(ctx, job{Limits: e.cfg.Limits, Template: r.Template, Fields: r.Fields, Seed: r.Seed, Password: r.Password}, src, dst)
-}
-
-// MarkFault makes an error of package mark a fault.
-func MarkFault(err error) error {
-	var m *mark.Error
-	if errors.As(err, &m) {
-		return fault.New(fault.Invalid, m.Reason, "%s", m.Message)
-	}
-	return err
 }
 
 // run has a child do j, on a repaired source if need be.
@@ -102,26 +93,19 @@ func (e *Engine) run(ctx context.Context, j job, src, dst *os.File) (Report, err
 		return Report{}, context.Cause(ctx)
 	}
 	report, err := e.child(ctx, j, src, dst)
-	var args []string
-	switch reason(err) {
-	case "PDF_BROKEN", "PDF_NO_PAGES", crashed:
-	case "PDF_ENCRYPTED":
-		if !e.cfg.OpenRestricted {
-			return Report{}, err
-		}
-		args = []string{"--decrypt"}
-	default:
-		return report, err
+	args, hopeful := e.remedy(err)
+	if !hopeful {
+		return report, final(err)
 	}
 	j.Limits.Lenient = true
-	repaired, repairErr := e.repair(ctx, src, args...)
-	if ctx.Err() != nil {
+	repaired, err := e.repair(ctx, src, args...)
+	switch {
+	case ctx.Err() != nil:
 		return Report{}, context.Cause(ctx)
-	}
-	if repairErr != nil {
-		e.log.DebugContext(ctx, "source not repaired", "err", repairErr)
+	case err != nil:
+		e.log.DebugContext(ctx, "source not repaired", "err", err)
 		repaired = src
-	} else {
+	default:
 		defer func() { _ = repaired.Close() }() // it is unlinked already
 	}
 	if dst != nil {
@@ -131,33 +115,42 @@ func (e *Engine) run(ctx context.Context, j job, src, dst *os.File) (Report, err
 		}
 	}
 	report, err = e.child(ctx, j, repaired, dst)
-	return report, refused(err)
+	return report, final(err)
+}
+
+// remedy says whether writing the source anew can help against err, and how it is to be done.
+func (e *Engine) remedy(err error) (args []string, hopeful bool) {
+	var refusal *template.Error
+	var ended *sandbox.Error
+	switch {
+	case errors.As(err, &refusal) && refusal.Reason == "PDF_ENCRYPTED":
+		return []string{"--decrypt"}, e.cfg.OpenRestricted
+	case errors.As(err, &refusal):
+		return nil, refusal.Reason == "PDF_BROKEN" || refusal.Reason == "PDF_NO_PAGES"
+	case errors.As(err, &ended):
+		return nil, ended.Kind == sandbox.Crash
+	}
+	return nil, false
+}
+
+// final makes of a child's end what it means: a source on which a limit is met, or on which the child falls over, is
+// refused for good; a machine in need is not the source's fault.
+func final(err error) error {
+	var ended *sandbox.Error
+	if !errors.As(err, &ended) {
+		return err
+	}
+	switch ended.Kind {
+	case sandbox.Memory, sandbox.CPU, sandbox.Output, sandbox.Crash:
+		return template.TooComplex(ended.Error())
+	}
+	return err
 }
 
 func rewind(f *os.File) error {
 	err := f.Truncate(0)
 	if err == nil {
 		_, err = f.Seek(0, io.SeekStart)
-	}
-	return err
-}
-
-// crashed is the reason of a child that fell over, until it is known whether a repair helps.
-const crashed = "crashed"
-
-func reason(err error) string {
-	var f *fault.Error
-	if errors.As(err, &f) {
-		return f.Reason
-	}
-	return ""
-}
-
-// refused is err as it leaves the engine: a source on which the child falls over is too much for us, for good.
-func refused(err error) error {
-	var f *fault.Error
-	if errors.As(err, &f) && f.Reason == crashed {
-		return sourceFault(template.TooComplex(f.Error()))
 	}
 	return err
 }
@@ -175,16 +168,19 @@ func (e *Engine) child(ctx context.Context, j job, src, dst *os.File) (Report, e
 	started := time.Now()
 	out, err := sandbox.Run(ctx, function, req)
 	if err != nil {
-		return Report{}, childFault(err)
+		return Report{}, err
 	}
 	var a answer
 	err = json.Unmarshal(out, &a)
 	if err != nil {
 		return Report{}, fmt.Errorf("read a child's answer: %w", err)
 	}
-	e.log.DebugContext(ctx, "child", "took", time.Since(started), "refusal", a.Reason, "detail", a.Detail)
-	if a.Reason != "" {
-		return Report{}, fault.New(fault.Invalid, a.Reason, "%s", a.Message).Because(errors.New(a.Detail))
+	e.log.DebugContext(ctx, "child", "took", time.Since(started), "refused", a.Refused, "unmarked", a.Unmarked)
+	switch {
+	case a.Refused != nil:
+		return Report{}, a.Refused
+	case a.Unmarked != nil:
+		return Report{}, a.Unmarked
 	}
 	return a.Report, nil
 }
@@ -197,33 +193,6 @@ func (e *Engine) limits(src *os.File) sandbox.Limits {
 		l.Output = 3*info.Size() + 64<<20
 	}
 	return l
-}
-
-// childFault says what a child's end means to the caller: a limit met is the source's fault, a machine in need is ours.
-func childFault(err error) error {
-	var s *sandbox.Error
-	if !errors.As(err, &s) {
-		return err
-	}
-	switch s.Kind {
-	case sandbox.Memory, sandbox.CPU, sandbox.Output:
-		return sourceFault(template.TooComplex(s.Error()))
-	case sandbox.Crash:
-		return fault.New(fault.Invalid, crashed, "%s", s.Error())
-	case sandbox.Time, sandbox.Killed:
-		return fault.New(fault.Unavailable, "WATERMARK_OVERLOADED", "this machine had too little time or memory for the copy; it will be tried again").Because(err)
-	case sandbox.Unavailable:
-		return fault.New(fault.Unavailable, "SANDBOX_UNAVAILABLE", "the sandbox in which PDFs are opened could not be started on this machine").Because(err)
-	}
-	return fault.New(fault.Internal, "INTERNAL", "the copy could not be made; it was logged and will be tried again").Because(err)
-}
-
-func sourceFault(err error) error {
-	var t *template.Error
-	if errors.As(err, &t) {
-		return fault.New(fault.Invalid, t.Reason, "%s", t.Message).Because(errors.New(t.Detail))
-	}
-	return err
 }
 
 // repair writes src anew through qpdf, to a file that is unlinked already.

@@ -14,6 +14,9 @@ import (
 // maxTreeDepth bounds the page tree; a sane one has a handful of levels.
 const maxTreeDepth = 100
 
+// maxCoordinate is more than any page has; readers themselves give up long before.
+const maxCoordinate = 200_000
+
 // leaf is a page of the source with what it inherits.
 type leaf struct {
 	dict      types.Dict
@@ -52,7 +55,7 @@ func (c *converter) walk(root types.Object) error {
 			number = int(ir.ObjectNumber)
 		}
 		d := c.dict(s.object)
-		if d == nil && number != 0 { // a copy that lacks pages is worse than none
+		if d == nil && s.depth > 0 { // a copy that lacks pages is worse than none
 			return broken(fmt.Sprintf("object %d of the page tree cannot be read", number))
 		}
 		if d == nil || c.visited[number] && number != 0 {
@@ -224,7 +227,7 @@ func (c *converter) box(o types.Object) ([4]float64, bool) {
 	}
 	for i := range b {
 		b[i], ok = c.number(a[i])
-		if !ok || math.Abs(b[i]) > 1e6 {
+		if !ok || math.Abs(b[i]) > maxCoordinate {
 			return b, false
 		}
 	}

@@ -129,12 +129,6 @@ func tooComplex(detail string) *Error {
 // TooComplex is the refusal of a source on which a limit was met.
 func TooComplex(detail string) error { return tooComplex(detail) }
 
-// Broken is the refusal of a source that cannot be read.
-func Broken(detail string) error { return broken(detail) }
-
-// Encrypted is the refusal of a source that is protected.
-func Encrypted() error { return errEncrypted }
-
 // configuration is pdfcpu's, without the folder of settings it would make in the user's home.
 func configuration(limits Limits) *model.Configuration {
 	model.ConfigPath = "disable"
