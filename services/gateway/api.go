@@ -58,6 +58,9 @@ func (s *Server) newAPI() (http.Handler, error) {
 		filev1.RegisterFileServiceHandlerClient(ctx, mux, s.deps.Files),
 		distributionv1.RegisterDistributionServiceHandlerClient(ctx, mux, s.deps.Distributions),
 		mux.HandlePath(http.MethodPost, uploadPath, s.upload),
+		mux.HandlePath(http.MethodGet, watchPath, s.watch),
+		mux.HandlePath(http.MethodGet, copyPath, s.copy),
+		mux.HandlePath(http.MethodGet, thumbnailPath, s.thumbnail),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("register the REST handlers: %w", err)

@@ -60,12 +60,15 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) {
 	s.api.ServeHTTP(w, stripped(r))
 }
 
-// stripped returns r with nothing of the client's header but what describes its body, and without addresses. Whatever
-// the REST layer makes of headers, it cannot make it of these.
+// stripped returns r with nothing of the client's header but what describes its body and how much of an answer it wants, and
+// without addresses. Whatever the REST layer makes of headers, it cannot make it of these.
 func stripped(r *http.Request) *http.Request {
 	r = r.WithContext(r.Context()) // a shallow copy
 	kept := http.Header{}
-	for _, name := range []string{"Content-Type", "Content-Disposition", "Content-Encoding"} {
+	for _, name := range []string{
+		"Content-Type", "Content-Disposition", "Content-Encoding",
+		"Range", "If-Range", "If-None-Match", http.CanonicalHeaderKey("Last-Event-ID"),
+	} {
 		if v := r.Header.Values(name); len(v) > 0 {
 			kept[name] = v
 		}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/fault"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
@@ -28,6 +29,8 @@ type Deps struct {
 	Directory     directoryv1.DirectoryServiceClient
 	Files         filev1.FileServiceClient
 	Distributions distributionv1.DistributionServiceClient
+	// Blobs is where copies and pictures are fetched from.
+	Blobs *blob.Bucket
 	// Console holds the console's built files, index.html at its root; nil serves a page that says what this is.
 	Console fs.FS
 	// Log takes one line for each request at Debug, and what a human must look at.
@@ -47,6 +50,9 @@ func (d Deps) validate() error {
 	if d.Distributions == nil {
 		errs = append(errs, errors.New("no client of the distribution service"))
 	}
+	if d.Blobs == nil {
+		errs = append(errs, errors.New("no blobs"))
+	}
 	if d.Log == nil {
 		errs = append(errs, errors.New("no logger"))
 	}
@@ -63,6 +69,7 @@ type Server struct {
 	pages    http.Handler
 	ready    readiness
 	draining atomic.Bool
+	stopping chan struct{} // closed when draining begins, for whoever would wait longer than that
 }
 
 // New makes a gateway; nothing is started and nobody is called.
@@ -74,7 +81,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	s := &Server{cfg: cfg, deps: deps}
+	s := &Server{cfg: cfg, deps: deps, stopping: make(chan struct{})}
 	s.tokens = newTokens(deps.Directory, cfg.TokenCache, deps.Now)
 	s.routes, err = declaredRoutes()
 	if err != nil {
@@ -142,6 +149,7 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	close(s.stopping)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
 	err := srv.Shutdown(drain)

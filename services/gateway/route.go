@@ -25,7 +25,7 @@ const uploadPath = "/v1/productions/{production}/files"
 type route struct {
 	method string
 	path   string // as declared: "/v1/productions/{production}/files"
-	// input is what the request is made of; nil for the upload.
+	// input is what the request is made of; nil for what protos have no HTTP rule for.
 	input protoreflect.MessageDescriptor
 	// body says that the request comes as JSON body; otherwise it is in path and query.
 	body  bool
@@ -56,6 +56,9 @@ func declaredRoutes() (routes, error) {
 		}
 	}
 	all.add(route{method: http.MethodPost, path: uploadPath})
+	for _, path := range []string{watchPath, copyPath, thumbnailPath} {
+		all.add(route{method: http.MethodGet, path: path})
+	}
 	return all, nil
 }
 

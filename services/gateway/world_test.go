@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/rpc"
 	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
@@ -44,6 +45,7 @@ type world struct {
 	directory     *directory
 	files         *files
 	distributions *distributions
+	blobs         *blob.Bucket
 	log           *safeBuffer
 	stop          context.CancelFunc
 	stopped       <-chan error
@@ -67,11 +69,18 @@ func newWorld(t *testing.T, change func(*gateway.Config, *gateway.Deps)) *world 
 	if err != nil {
 		t.Fatal(err)
 	}
+	blobs, err := blob.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = blobs.Close() })
+	w.blobs = blobs
 	cfg := gateway.DefaultConfig()
 	deps := gateway.Deps{
 		Directory:     directoryv1.NewDirectoryServiceClient(conn),
 		Files:         filev1.NewFileServiceClient(conn),
 		Distributions: distributionv1.NewDistributionServiceClient(conn),
+		Blobs:         blobs,
 		Log:           log,
 	}
 	if change != nil {

@@ -49,6 +49,7 @@ func Convert(swagger []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	addStreams(doc)
 	dropUnused(doc)
 	raw, err := doc.MarshalJSON()
 	if err != nil {
@@ -284,6 +285,30 @@ func addUpload(doc *openapi3.T) error {
 	}
 	item.Post.Responses.Set("default", &openapi3.ResponseRef{Ref: responses + "Failure"})
 	return nil
+}
+
+// addStreams adds what is read as a stream of bytes or events.
+func addStreams(doc *openapi3.T) {
+	const distribution = "/v1/productions/{production}/distributions/{distribution}"
+	add := func(path, summary, description, id, answer, media string, params ...string) {
+		op := &openapi3.Operation{
+			Summary: summary, Description: description, OperationID: "DistributionService_" + id, Tags: []string{"DistributionService"},
+			Responses: openapi3.NewResponses(openapi3.WithStatus(http.StatusOK, &openapi3.ResponseRef{Value: &openapi3.Response{
+				Description: &answer,
+				Content:     openapi3.Content{media: {Schema: openapi3.NewSchemaRef("", openapi3.NewStringSchema())}},
+			}})),
+		}
+		for _, name := range append([]string{"production", "distribution"}, params...) {
+			op.Parameters = append(op.Parameters, &openapi3.ParameterRef{Value: openapi3.NewPathParameter(name).WithSchema(openapi3.NewStringSchema())})
+		}
+		op.Responses.Set("default", &openapi3.ResponseRef{Ref: responses + "Failure"})
+		doc.Paths.Set(path, &openapi3.PathItem{Get: op})
+	}
+	add(distribution+"/watch", "WatchDistribution sends the distribution each time it changed.",
+		"Server-sent events: each event \"distribution\" carries a Distribution as JSON; \"end\" is the last. With the header Last-Event-ID only what came after is sent; 204 when that is nothing and the distribution has ended.",
+		"WatchDistribution", "The events.", "text/event-stream")
+	add(distribution+"/items/{item}/copy", "An item's copy.", "The bytes, with Range and ETag.", "GetCopy", "The copy.", "application/pdf", "item")
+	add(distribution+"/items/{item}/thumbnail", "The picture of an item's first page.", "With the recipient's mark, as the copy has it.", "GetThumbnail", "The picture.", "image/*", "item")
 }
 
 // dropUnused removes schemas that nothing refers to, such as the wrappers of answers that are sent unwrapped.

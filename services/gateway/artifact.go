@@ -1,0 +1,52 @@
+package gateway
+
+import (
+	"mime"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+
+	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+)
+
+// Where the bytes made for an item are fetched.
+const (
+	copyPath      = "/v1/productions/{production}/distributions/{distribution}/items/{item}/copy"
+	thumbnailPath = "/v1/productions/{production}/distributions/{distribution}/items/{item}/thumbnail"
+)
+
+// copy sends an item's copy, as a download.
+func (s *Server) copy(w http.ResponseWriter, r *http.Request, params map[string]string) {
+	s.artifact(w, r, params, false)
+}
+
+// thumbnail sends the picture of its first page, to be shown.
+func (s *Server) thumbnail(w http.ResponseWriter, r *http.Request, params map[string]string) {
+	s.artifact(w, r, params, true)
+}
+
+func (s *Server) artifact(w http.ResponseWriter, r *http.Request, params map[string]string, thumbnail bool) {
+	ctx := metadata.NewOutgoingContext(r.Context(), callFrom(r.Context()).outgoing)
+	a, err := s.deps.Distributions.GetArtifact(ctx, &distributionv1.GetArtifactRequest{
+		Production: params["production"], Distribution: params["distribution"], Item: params["item"], Thumbnail: thumbnail,
+	})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	f, err := s.deps.Blobs.Fetch(ctx, a.GetKey(), "")
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer f.Close()
+	h := w.Header()
+	h.Set("Content-Type", a.GetMediaType())
+	h.Set("ETag", `"`+a.GetSha256()+`"`)
+	if !thumbnail {
+		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": a.GetName()}))
+	}
+	// ServeContent answers Range, If-Range and If-None-Match (RFC 9110).
+	http.ServeContent(w, r, "", time.Time{}, f)
+}
