@@ -2,7 +2,25 @@
 // gocloud.dev/blob. Keys never contain what a user typed.
 //
 // A key, once written, never changes: writing it again is answered with ErrExists and leaves what is there. What a
-// reader sees is whole: a write that fails half-way leaves nothing under its key.
+// reader sees is whole: a write that fails half-way leaves nothing under its key, and a read that ends without an error
+// has given all of it.
+//
+// # URLs
+//
+// A folder is "file:///var/lib/filigree/blobs", or its path alone. A bucket of S3, or of what speaks like it, is
+// "s3://BUCKET" and after a question mark any of
+//
+//	region=eu-central-1          else the environment's (AWS_REGION) or the profile's
+//	endpoint=https://HOST:PORT   a server that is not Amazon's; http:// for one on this machine
+//	s3ForcePathStyle=true        HOST/BUCKET instead of BUCKET.HOST, as most of those want it; use_path_style is the same
+//	profile=NAME                 of the shared AWS configuration
+//	role=ARN                     to take on
+//	ssetype=aws:kms              how S3 encrypts what lies there; kmskeyid=ID with which key
+//	dualstack=true, fips=true    addresses of Amazon's
+//
+// Credentials are never in the URL. They come from where AWS programs look: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+// the shared configuration, the role of the container or machine. The bucket must exist, be private, and be Filigree's
+// alone; the server must know conditional writes (If-None-Match), as Amazon's and versitygw do.
 package blob
 
 import (
@@ -35,10 +53,19 @@ var (
 type Bucket struct {
 	b      *blob.Bucket
 	folder *folder // how to write, if the bucket is a folder
+	s3     *store  // how to write, if it is one of S3
 }
 
-// Open opens the bucket at url: "file:///var/lib/filigree/blobs", or a folder's path. The folder is made if need be.
+// Open opens the bucket at url; the package says what that may be. A folder is made if need be; that there is a bucket
+// in S3 is looked up.
 func Open(ctx context.Context, url string) (*Bucket, error) {
+	if strings.HasPrefix(url, "s3://") {
+		b, err := openS3(ctx, url)
+		if err != nil {
+			return nil, fmt.Errorf("open bucket %s: %w", url, err)
+		}
+		return b, nil
+	}
 	dir, isFile := strings.CutPrefix(url, "file://")
 	if !isFile && strings.Contains(url, "://") {
 		b, err := blob.OpenBucket(ctx, url)
@@ -74,9 +101,12 @@ func (b *Bucket) Create(ctx context.Context, key, mediaType string, r io.Reader)
 		return 0, "", err
 	}
 	src := &source{r: r, hash: sha256.New()}
-	if b.folder != nil {
+	switch {
+	case b.folder != nil:
 		err = b.folder.create(ctx, key, src)
-	} else {
+	case b.s3 != nil:
+		err = b.s3.create(ctx, key, mediaType, src)
+	default:
 		err = b.create(ctx, key, mediaType, src)
 	}
 	if err == nil {
@@ -130,13 +160,17 @@ func (s *source) Read(p []byte) (int, error) {
 
 func (s *source) digest() string { return hex.EncodeToString(s.hash.Sum(nil)) }
 
-// Read opens the blob under key.
+// Read opens the blob under key. Where the store is elsewhere, a connection that breaks meanwhile is made again and
+// reading goes on where it stopped, a few times.
 func (b *Bucket) Read(ctx context.Context, key string) (io.ReadCloser, error) {
 	r, err := b.b.NewReader(ctx, key, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, classify(err))
 	}
-	return r, nil
+	if b.s3 == nil {
+		return r, nil
+	}
+	return &reader{ctx: ctx, b: b.b, key: key, r: r, size: r.Size()}, nil
 }
 
 // Fetch copies the blob under key into a fresh temporary file in dir (the system's if empty) and returns it open for
@@ -191,9 +225,9 @@ func (b *Bucket) Copy(ctx context.Context, dst, src string) error {
 		return lookErr
 	}
 	if b.folder == nil {
-		err = b.b.Copy(ctx, dst, src, nil)
+		err = classify(b.b.Copy(ctx, dst, src, b.s3.copyOptions()))
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrExists) {
 		return fmt.Errorf("copy %s to %s: %w", src, dst, classify(err))
 	}
 	return nil
@@ -202,11 +236,14 @@ func (b *Bucket) Copy(ctx context.Context, dst, src string) error {
 // Sweep removes the blobs whose keys start with prefix and that were written before t, and what crashes left
 // half-written before t. It is for temporaries: nothing else is ever removed by age.
 func (b *Bucket) Sweep(ctx context.Context, prefix string, t time.Time) (removed int, err error) {
-	if b.folder != nil {
+	switch {
+	case b.folder != nil:
 		removed, err = b.folder.sweep(t)
-		if err != nil {
-			return removed, err
-		}
+	case b.s3 != nil:
+		removed, err = b.s3.sweep(ctx, t)
+	}
+	if err != nil {
+		return removed, err
 	}
 	list := b.b.List(&blob.ListOptions{Prefix: prefix})
 	for {
@@ -238,6 +275,9 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 }
 
 func classify(err error) error {
+	if err == nil || errors.Is(err, ErrExists) || errors.Is(err, ErrNotFound) {
+		return err
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return errors.Join(ErrExists, err)
 	}

@@ -21,15 +21,20 @@ import (
 	_ "gocloud.dev/blob/memblob"
 
 	"github.com/filigreehq/filigree/pkg/blob"
+	"github.com/filigreehq/filigree/pkg/s3test"
 )
 
-// kinds are the stores that every promise is held against: a folder of ours, and one of gocloud's, as S3 is.
+// kinds are the stores that every promise is held against: a folder of ours, a real S3 server, and what is gocloud's alone.
 func kinds(t *testing.T, test func(t *testing.T, b *blob.Bucket)) {
 	t.Helper()
-	for _, url := range []string{"mem://", "file://" + filepath.Join(t.TempDir(), "deep", "down")} {
-		scheme, _, _ := strings.Cut(url, "://")
+	for scheme, url := range map[string]func(t *testing.T) string{
+		"mem":  func(*testing.T) string { return "mem://" },
+		"file": func(t *testing.T) string { return "file://" + filepath.Join(t.TempDir(), "deep", "down") },
+		"s3":   func(t *testing.T) string { return s3test.New(t) },
+	} {
 		t.Run(scheme, func(t *testing.T) {
-			test(t, open(t, url))
+			t.Parallel()
+			test(t, open(t, url(t)))
 		})
 	}
 }

@@ -59,7 +59,7 @@ func errExpired() error {
 }
 
 func errSession() error {
-	return fault.New(fault.Unauthenticated, codeSession, "The documents were closed after a while, to keep them safe. Open the link from your e-mail again.")
+	return fault.New(fault.Unauthenticated, codeSession, "To keep them safe, documents stay open for a short while only. Open the link from your e-mail again.")
 }
 
 func errForm() error {

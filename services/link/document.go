@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -46,8 +47,8 @@ func (s *Server) serveDocument(a *answer, r *http.Request, v visit, d store.Docu
 			return
 		}
 		defer func() { _ = body.source.Close() }() // it was only read
-		if begins(r) {
-			err = s.store.Downloaded(r.Context(), v.link.Hash)
+		body.begins = func() {
+			err := s.store.Downloaded(r.Context(), v.link.Hash)
 			if err != nil {
 				s.log.WarnContext(r.Context(), "download not counted", "err", err)
 			}
@@ -60,14 +61,22 @@ func (s *Server) serveDocument(a *answer, r *http.Request, v visit, d store.Docu
 	stop()
 	watch.Wait()
 	if body.failed() {
+		abort(a)
 		panic(http.ErrAbortHandler) // what was sent is not all, and must not look so
 	}
 }
 
-// begins reports whether r asks for a document from its start, which is what counts as a download.
-func begins(r *http.Request) bool {
-	ranges := r.Header.Get("Range")
-	return ranges == "" || strings.HasPrefix(ranges, "bytes=0-")
+// abort resets the connection, so that what the kernel holds for a slow receiver is not delivered any more, either.
+func abort(a *answer) {
+	conn, _, err := a.control().Hijack()
+	if err != nil {
+		return // a connection of another kind; it is closed in its own way
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if ok {
+		_ = tcp.SetLinger(0) // it may be gone already
+	}
+	_ = conn.Close()
 }
 
 // watch cuts the transfer when the link is revoked or expires, or when nobody can say for a while that it still holds.
@@ -103,6 +112,7 @@ type transfer struct {
 	stall   time.Duration
 	control *http.ResponseController
 	source  io.ReadCloser // nil for HEAD
+	begins  func()        // called when the first byte of the document is about to go out
 	at      int64
 	moved   bool // by Seek, since source was read
 
@@ -135,6 +145,10 @@ func (t *transfer) Read(p []byte) (int, error) {
 	}
 	if t.at >= t.size {
 		return 0, io.EOF
+	}
+	if t.at == 0 && t.begins != nil {
+		t.begins()
+		t.begins = nil
 	}
 	n, err := t.source.Read(p[:min(int64(len(p)), t.size-t.at)])
 	t.at += int64(n)

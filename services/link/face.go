@@ -131,7 +131,9 @@ type answer struct {
 	status int
 }
 
-func (a *answer) control() *http.ResponseController { return http.NewResponseController(a.ResponseWriter) }
+func (a *answer) control() *http.ResponseController {
+	return http.NewResponseController(a.ResponseWriter)
+}
 
 // Unwrap is for http.ResponseController.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
@@ -201,6 +203,14 @@ func (s *Server) serveFixed(a *answer, r *http.Request, route string, serve func
 	if s.allows(a, r, http.MethodGet, http.MethodHead) {
 		serve(a, r)
 	}
+}
+
+// lookTime is how long a request waits for Redis to say what there is; then it is told to come again.
+const lookTime = time.Second
+
+// look is the context of a request's questions to Redis.
+func look(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), lookTime)
 }
 
 // allows reports whether r's method is one of methods, and answers it if not. OPTIONS is answered the same whatever lies

@@ -28,7 +28,9 @@ func (s *Server) serveLink(a *answer, r *http.Request, text string) {
 		s.miss(a, r)
 		return
 	}
-	l, err := s.store.FindOne(r.Context(), t.Hash())
+	ask, cancel := look(r)
+	defer cancel()
+	l, err := s.store.FindOne(ask, t.Hash())
 	if errors.Is(err, store.ErrUnknown) || err == nil && l.Mode == store.ModeDrive {
 		s.miss(a, r)
 		return
@@ -40,7 +42,7 @@ func (s *Server) serveLink(a *answer, r *http.Request, text string) {
 		s.fail(a, r, err)
 		return
 	}
-	content, err := s.store.Content(r.Context(), l.Hash)
+	content, err := s.store.Content(ask, l.Hash)
 	if err != nil {
 		s.fail(a, r, err)
 		return
@@ -50,7 +52,7 @@ func (s *Server) serveLink(a *answer, r *http.Request, text string) {
 		return
 	}
 	// Best effort: a page must not fail because nobody could count who asked for it.
-	err = s.store.Opened(r.Context(), l.Hash, verdict(r))
+	err = s.store.Opened(ask, l.Hash, verdict(r))
 	if err != nil {
 		s.log.DebugContext(r.Context(), "open not counted", "err", err)
 	}

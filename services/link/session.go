@@ -85,26 +85,35 @@ func (s *Server) inSession(a *answer, r *http.Request, id string, serve func(*an
 		s.fail(a, r, errSession())
 		return
 	}
-	hash, ends, err := s.store.Enter(r.Context(), id, secret)
-	if errors.Is(err, store.ErrUnknown) {
-		s.fail(a, r, errSession())
-		return
-	}
-	v := visit{session: id, ends: ends, app: app}
-	if err == nil {
-		v.link, err = s.store.FindOne(r.Context(), hash)
-	}
-	if err == nil {
-		err = v.link.Err()
-	}
-	if err == nil {
-		v.content, err = s.store.Content(r.Context(), hash)
-	}
+	v, err := s.visit(r, id, secret)
 	if err != nil {
 		s.fail(a, r, err)
 		return
 	}
+	v.app = app
 	serve(a, r, v)
+}
+
+func (s *Server) visit(r *http.Request, id, secret string) (visit, error) {
+	ask, cancel := look(r)
+	defer cancel()
+	hash, ends, err := s.store.Enter(ask, id, secret)
+	if errors.Is(err, store.ErrUnknown) {
+		return visit{}, errSession()
+	}
+	if err != nil {
+		return visit{}, err
+	}
+	l, err := s.store.FindOne(ask, hash)
+	if err != nil {
+		return visit{}, err
+	}
+	err = l.Err()
+	if err != nil {
+		return visit{}, err
+	}
+	content, err := s.store.Content(ask, hash)
+	return visit{session: id, ends: ends, link: l, content: content}, err
 }
 
 // credentials returns the secret that r shows for the session id. foreign says that it shows another session's.

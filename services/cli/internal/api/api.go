@@ -1,8 +1,9 @@
 // Package api speaks Filigree's REST API for the command line.
 //
-// Reading and storing a file are repeated when the connection breaks or the server says that trying again can help.
-// Creating a distribution is repeated too, with the same idempotency key, so that an answer lost on the way never makes
-// two of it. Nothing else that changes something is repeated. Repeats are bounded and stop with the context.
+// Reading, storing a file, cancelling and revoking are repeated when the connection breaks or the server says that trying
+// again can help. Creating a distribution is repeated too, with the same idempotency key, so that an answer lost on the
+// way never makes two of it. Nothing else that changes something is repeated. Repeats are bounded and stop with the
+// context; only Follow goes on for as long as its context lasts.
 package api
 
 import (
@@ -119,8 +120,7 @@ func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
 		if err == nil || ctx.Err() != nil || try >= call.tries {
 			return data, err
 		}
-		wait := min(250*time.Millisecond<<(try-1), 5*time.Second)
-		wait = wait/2 + rand.N(wait/2) // clients that lost the server together do not come back together
+		wait := backoff(try)
 		var answer *Error
 		var gone *UnreachableError
 		switch {
@@ -141,6 +141,12 @@ func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// backoff is how long to wait after so many failures in a row.
+func backoff(failures int) time.Duration {
+	wait := min(250*time.Millisecond<<min(failures-1, 10), 5*time.Second)
+	return wait/2 + rand.N(wait/2) // clients that lost the server together do not come back together
 }
 
 func (c *Client) once(ctx context.Context, call call) ([]byte, error) {

@@ -167,6 +167,33 @@ func (c *Client) Cancel(ctx context.Context, production, id string) (*distributi
 	return d, data, decode(data, err, d)
 }
 
+// Revoke ends a distribution's links and cancels what has not been sent. Revoking again is harmless, so it is repeated
+// like reading; the links are counted by the call that ended them.
+func (c *Client) Revoke(ctx context.Context, production, id string) (*distributionv1.RevokeDistributionResponse, json.RawMessage, error) {
+	answer := &distributionv1.RevokeDistributionResponse{}
+	path := join("productions", production, "distributions", id) + ":revoke"
+	data, err := c.do(ctx, call{method: http.MethodPost, path: path, json: []byte("{}"), tries: readTries})
+	return answer, data, decode(data, err, answer)
+}
+
+// Retry runs what failed again, only these recipients' unless there are none. It is not repeated: a second call finds
+// nothing to retry and would hide the first one's answer.
+func (c *Client) Retry(ctx context.Context, production, id string, recipients []string) (*distributionv1.Distribution, json.RawMessage, error) {
+	d := &distributionv1.Distribution{}
+	path := join("productions", production, "distributions", id) + ":retry"
+	data, err := c.post(ctx, path, &distributionv1.RetryDistributionRequest{Recipients: recipients})
+	return d, data, decode(data, err, d)
+}
+
+// Resend sends to a recipient again, to another address or under another name unless these are empty. It is not
+// repeated: each call is a mail.
+func (c *Client) Resend(ctx context.Context, production, id, recipient, email, name string) (*distributionv1.Recipient, json.RawMessage, error) {
+	r := &distributionv1.Recipient{}
+	path := join("productions", production, "distributions", id, "recipients", recipient) + ":resend"
+	data, err := c.post(ctx, path, &distributionv1.ResendRecipientRequest{Email: email, Name: name})
+	return r, data, decode(data, err, r)
+}
+
 func (c *Client) post(ctx context.Context, path string, req proto.Message) ([]byte, error) {
 	body, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(req)
 	if err != nil {

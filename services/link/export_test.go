@@ -1,0 +1,7 @@
+package link
+
+var (
+	Disposition = disposition
+	FileName    = fileName
+	Clean       = clean
+)
