@@ -32,12 +32,17 @@ test: workspace ## vet and test every module (FILIGREE_CORPUS names a folder of 
 .PHONY: check
 check: test tidy-check gen-check ## all that must hold before a commit
 
+.PHONY: chaos
+chaos: workspace ## kill -9 at ten seeds of seeded moments; every person has their mail in the end (2 min)
+	@deploy/setup.sh test
+	FILIGREE_CHAOS_SEEDS=10 go test -v -count=1 -timeout 30m ./loadtest/e2e -run TestChaos
+
 .PHONY: fuzz
 fuzz: workspace ## every fuzz target for FUZZTIME (5s) each
 	@grep -rlE '^func Fuzz' --include='*_test.go' $(MODULES) | while read -r file; do \
 	  for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
 	    echo "$$name, $${file#$(CURDIR)/}"; \
-	    go test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	    go test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x || exit 1; \
 	  done; \
 	done
 

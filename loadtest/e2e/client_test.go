@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,4 +203,23 @@ func (c *client) ended(t *testing.T, id string, limit time.Duration) *distributi
 		return d.GetEndedAt() != nil, fmt.Errorf("it is %s: %v; %v", d.GetState(), d.GetItems(), d.GetRecipients())
 	})
 	return d
+}
+
+// refusedAs checks that err is a refusal with this status and code, whose sentence has all of words in it, and that
+// nobody is told to try again.
+func refusedAs(t *testing.T, what string, err error, status int, code string, words ...string) {
+	t.Helper()
+	var got *answerError
+	if !errors.As(err, &got) {
+		t.Errorf("%s: got %v, want %d %s", what, err, status, code)
+		return
+	}
+	if got.status != status || got.code != code || got.retryable {
+		t.Errorf("%s: got %v (retryable %v), want %d %s", what, got, got.retryable, status, code)
+	}
+	for _, word := range words {
+		if !strings.Contains(got.message, word) {
+			t.Errorf("%s: got the sentence %q, want %q named in it", what, got.message, word)
+		}
+	}
 }

@@ -85,12 +85,20 @@ func copies(t *testing.T, s system, docs []document) {
 	all := received(t, s, a, req, docs)
 	for f, doc := range docs {
 		t.Run(doc.name, func(t *testing.T) {
+			t.Parallel()
 			pages, warned, _ := structure(t, doc.path, "")
 			for p := range all {
 				opens(t, all[p][f], pages, warned)
 			}
 			// Looking at every page of every copy would take minutes; the first and the last person stand for all.
 			marked(t, all[0][f], all[len(all)-1][f], pages)
+			if f < 2 {
+				var column []copyFile
+				for p := range all {
+					column = append(column, all[p][f])
+				}
+				whose(t, doc, column, people)
+			}
 		})
 	}
 }
@@ -176,12 +184,11 @@ func passwords(t *testing.T, s system, docs []document) {
 			t.Errorf("the password of %s is somebody else's too, or of %d characters only", req.GetRecipients()[p].GetEmail(), len(words[p]))
 		}
 		used[words[p]] = true
-		for f, c := range all[p] {
+		for _, c := range all[p] {
 			locked(t, c, words[p], words[(p+1)%len(words)], p == 0 || p == len(all)-1)
 			if p == 0 {
 				underLock(t, c, words[p])
 			}
-			_ = f
 		}
 	}
 }

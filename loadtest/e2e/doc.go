@@ -6,6 +6,7 @@
 //
 //	FILIGREE_BIN              the program to test; without it, it is built from this workspace
 //	FILIGREE_CORPUS           a folder of PDFs with a MANIFEST.tsv; tests on strangers' documents are skipped without it
+//	FILIGREE_CORPUS_SKIP      leaves out so many of the corpus's documents, to send others (default 0)
 //	FILIGREE_CHAOS_SEEDS      how many runs of the chaos test, of three kills each (default 1; a number, 10 for the whole)
 //	FILIGREE_E2E_CREDENTIALS  credentials.json of a running installation, to run there what kills and configures nothing;
 //	FILIGREE_E2E_OUTBOX       the folder where its mails end up

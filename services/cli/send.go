@@ -127,10 +127,10 @@ func checkFiles(paths []string) error {
 }
 
 // upload stores every file and returns them in order. Files that are not taken at all are named in one error; one whose
-// contents were refused is warned about and goes along.
+// contents were refused is warned about and goes along, unless there is no other.
 func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*distributionv1.FileRef, error) {
 	var refs []*distributionv1.FileRef
-	var refused []string
+	var refused, bad []string
 	seen := map[string]string{}
 	for n, path := range c.File {
 		name := filepath.Base(path)
@@ -150,7 +150,7 @@ func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*d
 			return nil, fmt.Errorf("upload %s: %w", path, err)
 		case file.GetVerdict() == "refused":
 			// It stays part of the distribution: its items fail and say why, the others go on, or nothing does by --on-failure.
-			t.say("warning: %s cannot be sent: %s (%s)", path, file.GetErrorMessage(), file.GetErrorCode())
+			bad = append(bad, fmt.Sprintf("%s: %s (%s)", path, file.GetErrorMessage(), file.GetErrorCode()))
 		}
 		if first, double := seen[file.GetSha256()]; double {
 			refused = append(refused, fmt.Sprintf("%s: the same document as %s: send it once (FILE_TWICE)", path, first))
@@ -164,8 +164,16 @@ func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*d
 	}
 	if len(refused) > 0 {
 		r := refuse("FILE_REFUSED", "%s of %d refused; nothing was sent", plural(len(refused), "file", "files"), len(c.File))
-		r.Details = refused
+		r.Details = append(refused, bad...)
 		return nil, r
+	}
+	if len(bad) == len(refs) {
+		r := refuse("FILE_REFUSED", "%s cannot be sent; nothing was sent", plural(len(bad), "file", "files"))
+		r.Details = bad
+		return nil, r
+	}
+	for _, b := range bad {
+		t.say("warning: cannot be sent: %s", b)
 	}
 	return refs, nil
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
@@ -36,6 +37,13 @@ func (s *Server) ListDistributions(ctx context.Context, req *distributionv1.List
 	}
 	if err != nil {
 		return nil, unavailable(err)
+	}
+	if len(sums) == 0 {
+		// A production that nobody made must not look like one without distributions.
+		_, err = s.deps.Directory.GetProduction(ctx, &directoryv1.GetProductionRequest{Production: req.GetProduction()})
+		if err != nil {
+			return nil, err
+		}
 	}
 	resp := &distributionv1.ListDistributionsResponse{NextPageToken: next}
 	for _, sum := range sums {

@@ -93,19 +93,26 @@ func (e *Engine) run(ctx context.Context, j job, src, dst *os.File) (Report, err
 		return Report{}, context.Cause(ctx)
 	}
 	report, err := e.child(ctx, j, src, dst)
-	args, hopeful := e.remedy(err)
-	if !hopeful {
-		return report, final(err)
+	for _, args := range e.remedies(err) {
+		if err == nil {
+			break
+		}
+		j.Limits.Lenient = true
+		report, err = e.again(ctx, j, src, dst, args)
+		if ctx.Err() != nil {
+			return Report{}, context.Cause(ctx)
+		}
 	}
-	j.Limits.Lenient = true
+	return report, final(err)
+}
+
+// again writes the source anew and does j on that; on the source itself, leniently, if it cannot be written.
+func (e *Engine) again(ctx context.Context, j job, src, dst *os.File, args []string) (Report, error) {
 	repaired, err := e.repair(ctx, src, args...)
-	switch {
-	case ctx.Err() != nil:
-		return Report{}, context.Cause(ctx)
-	case err != nil:
+	if err != nil {
 		e.log.DebugContext(ctx, "source not repaired", "err", err)
 		repaired = src
-	default:
+	} else {
 		defer func() { _ = repaired.Close() }() // it is unlinked already
 	}
 	if dst != nil {
@@ -114,23 +121,24 @@ func (e *Engine) run(ctx context.Context, j job, src, dst *os.File) (Report, err
 			return Report{}, err
 		}
 	}
-	report, err = e.child(ctx, j, repaired, dst)
-	return report, final(err)
+	return e.child(ctx, j, repaired, dst)
 }
 
-// remedy says whether writing the source anew can help against err, and how it is to be done.
-func (e *Engine) remedy(err error) (args []string, hopeful bool) {
+// remedies lists the ways of writing a source anew that can help against err, the gentlest first.
+func (e *Engine) remedies(err error) [][]string {
+	// Pictures come out of the second way bigger than they were, but what their filters are called no longer matters.
+	rewrite := [][]string{nil, {"--decode-level=all", "--stream-data=uncompress"}}
 	var refusal *template.Error
 	var ended *sandbox.Error
 	switch {
-	case errors.As(err, &refusal) && refusal.Reason == "PDF_ENCRYPTED":
-		return []string{"--decrypt"}, e.cfg.OpenRestricted
-	case errors.As(err, &refusal):
-		return nil, refusal.Reason == "PDF_BROKEN" || refusal.Reason == "PDF_NO_PAGES"
-	case errors.As(err, &ended):
-		return nil, ended.Kind == sandbox.Crash
+	case errors.As(err, &refusal) && refusal.Reason == "PDF_ENCRYPTED" && e.cfg.OpenRestricted:
+		return [][]string{{"--decrypt"}}
+	case errors.As(err, &refusal) && (refusal.Reason == "PDF_BROKEN" || refusal.Reason == "PDF_NO_PAGES"):
+		return rewrite
+	case errors.As(err, &ended) && ended.Kind == sandbox.Crash:
+		return rewrite[:1]
 	}
-	return nil, false
+	return nil
 }
 
 // final makes of a child's end what it means: a source on which a limit is met, or on which the child falls over, is

@@ -290,6 +290,14 @@ func (c *converter) child(r role, key string) role {
 	return below[types.Name(key)]
 }
 
+// bare reports whether o is a name tree (ISO 32000-2, 7.9.6) without names and branches.
+func (c *converter) bare(o types.Object) bool {
+	tree := c.dict(o)
+	names, _ := c.resolve(tree["Names"]).(types.Array)
+	kids, _ := c.resolve(tree["Kids"]).(types.Array)
+	return len(names) == 0 && len(kids) == 0
+}
+
 // dictionary converts d, or returns nil if it may not be taken over.
 func (c *converter) dictionary(d types.Dict, r role, depth int) pdf.Dict {
 	if r == annotations { // one where many are expected
@@ -302,7 +310,10 @@ func (c *converter) dictionary(d types.Dict, r role, depth int) pdf.Dict {
 	signature := r == general && c.name(d["FT"]) == "Sig"
 	for _, key := range slices.Sorted(maps.Keys(d)) {
 		if r == general && dropped[key] {
-			c.notes.dropped(key)
+			// Writers like to put down a tree of attached files with nothing in it, and nobody misses that.
+			if key != "EmbeddedFiles" || !c.bare(d[key]) {
+				c.notes.dropped(key)
+			}
 			continue
 		}
 		if signature && (key == "V" || key == "Lock" || key == "SV") {

@@ -644,7 +644,7 @@ type CreateDistributionRequest struct {
 	Mode       string            `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
 	Files      []*FileRef        `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
 	Recipients []*RecipientInput `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
-	// The mark's text with fields; empty: "{name}\n{email}  {date}  {copy}".
+	// The mark's text with fields; empty: "{name}\n{email}".
 	Mark string `protobuf:"bytes,6,opt,name=mark,proto3" json:"mark,omitempty"`
 	// none (default) or generate: one of its own for each recipient.
 	Password string   `protobuf:"bytes,7,opt,name=password,proto3" json:"password,omitempty"`
