@@ -19,9 +19,9 @@ run: build ## start everything, send sample documents to 20 sample people, show 
 	@deploy/run.sh $(DATA)
 
 .PHONY: build
-build: workspace ## bin/filigree, and the small programs that make run uses
+build: workspace ## bin/filigree, and the small program that makes the samples of make run
 	go build work
-	go build -o bin/ ./services/cli/cmd/filigree ./loadtest/cmd/samples ./loadtest/cmd/recipients
+	go build -o bin/ ./services/cli/cmd/filigree ./loadtest/cmd/samples
 
 .PHONY: test
 test: workspace ## vet and test every module (FILIGREE_CORPUS names a folder of PDFs)

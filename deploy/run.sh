@@ -57,7 +57,7 @@ if [ -z "$id" ]; then
 fi
 
 echo
-bin/recipients -data "$data" "$id"
+bin/filigree recipients "$id"
 echo
 bin/filigree status "$id"
 cat <<END

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/filigreehq/filigree/proto v0.0.0
 	github.com/go-pdf/fpdf v0.9.0
+	github.com/goccy/go-yaml v1.19.2
 	google.golang.org/protobuf v1.36.12
 )
 

@@ -29,9 +29,14 @@ type commands struct {
 	Send       sendCmd       `cmd:"" help:"Send files to people, each a copy of their own."`
 	Status     statusCmd     `cmd:"" help:"Show where a distribution stands, and what is failing and why."`
 	Items      itemsCmd      `cmd:"" help:"List a distribution's items: each file for each recipient."`
+	Recipients recipientsCmd `cmd:"" help:"List a distribution's recipients: who got theirs, and what the mail server said."`
 	Events     eventsCmd     `cmd:"" help:"List what happened to a distribution."`
 	List       listCmd       `cmd:"" help:"List a production's distributions, newest first."`
 	Cancel     cancelCmd     `cmd:"" help:"Stop what has not been sent yet."`
+	Retry      retryCmd      `cmd:"" help:"Run again what failed; what is done stays done."`
+	Resend     resendCmd     `cmd:"" help:"Send to one recipient again, to another address if theirs was wrong."`
+	Revoke     revokeCmd     `cmd:"" help:"End all links of a distribution, and stop what has not been sent yet."`
+	Download   downloadCmd   `cmd:"" help:"Fetch the copies that were made, into a folder."`
 	Passwords  passwordsCmd  `cmd:"" help:"Print recipients' passwords as CSV; each look is recorded."`
 	Production productionCmd `cmd:"" help:"Create and list productions."`
 	Token      tokenCmd      `cmd:"" help:"Create and revoke API tokens."`

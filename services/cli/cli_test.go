@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 // Commands beside testscript's: `exits CODE filigree …` runs and wants exactly that exit code; `server fault OP KIND…`
 // plans what happens to the next calls of OP; `server outcome STATE` says how distributions end ("never": they do not);
 // `server calls OP N` and `server distributions N` want exactly so many; `server await ID N` waits for the Nth look at a distribution;
+// `server resumed ID…` wants exactly these Last-Event-IDs since the last time it was asked,
+// `server named ID…` these recipients of the last retry;
 // `pdf FILE PAGES` writes a document; `recorded COPIES N FILE NAME EMAIL` wants N lines, one of them about FILE.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -83,8 +85,17 @@ func serverCmd(ts *testscript.TestScript, _ bool, args []string) {
 		if got := len(f.dists); got != number(args[1]) {
 			ts.Fatalf("%d distributions, want %s", got, args[1])
 		}
+	case "named":
+		if !slices.Equal(f.named, args[1:]) {
+			ts.Fatalf("the last retry named %q, want %q", f.named, args[1:])
+		}
+	case "resumed":
+		if !slices.Equal(f.resumed, args[1:]) {
+			ts.Fatalf("event streams went on after %q, want %q", f.resumed, args[1:])
+		}
+		f.resumed = nil
 	case "await":
-		for f.polls[args[1]] < number(args[2]) {
+		for f.looks[args[1]] < number(args[2]) {
 			f.changed.Wait()
 		}
 	default:

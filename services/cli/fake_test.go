@@ -28,12 +28,16 @@ type fake struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	calls   map[string]int      // by operation
-	faults  map[string][]string // by operation, in order: drop-before, drop-after, 503, 500, 502
-	outcome string              // the state a distribution ends in with its second poll; "" never ends
-	polls   map[string]int      // by distribution
+	faults  map[string][]string // by operation, in order: drop-before, drop-after, 503, 500, 502; of watch also those in there
+	outcome string              // the state a distribution ends in with its second look; "" never ends
+	looks   map[string]int      // by distribution: how often somebody saw it
+	resumed []string            // each Last-Event-ID that came
+	named   []string            // the recipients that the last retry named
+	later   []*http.Server      // those that restarts started
 	keys    map[string]created  // by idempotency key
 	dists   []*distributionv1.Distribution
 	people  map[string][]*distributionv1.RecipientInput
+	again   map[string]*distributionv1.Delivery // by recipient: whose delivery is not what the outcome says
 	files   map[string]*filev1.File
 	prods   []*directoryv1.Production
 	tokens  map[string]string // secret → role
@@ -50,7 +54,8 @@ var epoch = time.Date(2026, 11, 21, 9, 30, 0, 0, time.UTC)
 func newFake() *fake {
 	f := &fake{
 		calls: map[string]int{}, faults: map[string][]string{}, outcome: "completed", keys: map[string]created{},
-		polls: map[string]int{}, people: map[string][]*distributionv1.RecipientInput{}, files: map[string]*filev1.File{},
+		looks: map[string]int{}, people: map[string][]*distributionv1.RecipientInput{}, files: map[string]*filev1.File{},
+		again:  map[string]*distributionv1.Delivery{},
 		prods:  []*directoryv1.Production{{Id: "default", Name: "Default", CreatedAt: timestamppb.New(epoch)}},
 		tokens: map[string]string{"coordinator-secret": "coordinator", "admin-secret": "admin"},
 	}
@@ -65,13 +70,27 @@ func newFake() *fake {
 	f.handle(mux, "create", "POST /v1/productions/{production}/distributions", "coordinator", f.create)
 	f.handle(mux, "list", "GET /v1/productions/{production}/distributions", "", f.list)
 	f.handle(mux, "status", "GET /v1/productions/{production}/distributions/{id}", "", f.status)
-	f.handle(mux, "cancel", "POST /v1/productions/{production}/distributions/{id}", "", f.cancel)
+	f.handle(mux, "act", "POST /v1/productions/{production}/distributions/{id}", "", f.act)
 	f.handle(mux, "items", "GET /v1/productions/{production}/distributions/{id}/items", "", f.items)
 	f.handle(mux, "recipients", "GET /v1/productions/{production}/distributions/{id}/recipients", "", f.recipients)
+	f.handle(mux, "resend", "POST /v1/productions/{production}/distributions/{id}/recipients/{recipient}", "", f.resend)
 	f.handle(mux, "events", "GET /v1/productions/{production}/distributions/{id}/events", "", f.events)
 	f.handle(mux, "reveal", "POST /v1/productions/{production}/recipients/{id}", "coordinator", f.reveal)
+	mux.HandleFunc("GET /v1/productions/{production}/distributions/{id}/watch", f.watch)
 	f.Server = httptest.NewServer(mux)
 	return f
+}
+
+// Close ends all of it.
+func (f *fake) Close() {
+	f.mu.Lock()
+	later := f.later
+	f.mu.Unlock()
+	for _, s := range later {
+		_ = s.Close()
+	}
+	f.CloseClientConnections()
+	f.Server.Close()
 }
 
 // problem is an answer that is no success.

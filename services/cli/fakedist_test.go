@@ -39,7 +39,13 @@ func (f *fake) create(r *http.Request, body []byte) (any, *problem) {
 	}
 	d := &distributionv1.Distribution{
 		Id: fmt.Sprintf("D%d", len(f.dists)+1), Production: req.GetProduction(), Title: req.GetTitle(), State: "accepted",
-		Mode: "attachment", CreatedAt: timestamppb.New(epoch), Files: req.GetFiles(),
+		Mode: req.GetMode(), CreatedAt: timestamppb.New(epoch), Files: req.GetFiles(),
+	}
+	if req.GetHoldFor() != nil {
+		d.HeldUntil = timestamppb.New(time.Now().Add(req.GetHoldFor().AsDuration()))
+	}
+	if req.GetLinkLifetime() != nil {
+		d.Title = "links for " + req.GetLinkLifetime().AsDuration().String()
 	}
 	if d.Title == "" {
 		d.Title = req.GetFiles()[0].GetName()
@@ -91,8 +97,13 @@ func (f *fake) status(r *http.Request, _ []byte) (any, *problem) {
 	if d == nil || d.Production != r.PathValue("production") {
 		return nil, unknownDistribution(r)
 	}
-	f.polls[d.Id]++
-	if d.EndedAt == nil && f.polls[d.Id] >= 2 && f.outcome != "" {
+	return f.look(d), nil
+}
+
+// look shows d to somebody, who by looking brings it on.
+func (f *fake) look(d *distributionv1.Distribution) []byte {
+	f.looks[d.Id]++
+	if d.EndedAt == nil && f.looks[d.Id] >= 2 && f.outcome != "" {
 		d.State, d.EndedAt = f.outcome, timestamppb.New(epoch.Add(3500*time.Millisecond))
 	} else if d.EndedAt == nil {
 		d.State, d.StartedAt = "running", timestamppb.New(epoch.Add(time.Second))
@@ -100,7 +111,7 @@ func (f *fake) status(r *http.Request, _ []byte) (any, *problem) {
 	f.count(d)
 	data := encode(d)
 	// A newer server says more than this client knows.
-	return bytes.Replace(data, []byte("{"), []byte(`{"from_the_future":{"x":1},`), 1), nil
+	return bytes.Replace(data, []byte("{"), []byte(`{"from_the_future":{"x":1},`), 1)
 }
 
 func unknownDistribution(r *http.Request) *problem {
@@ -117,20 +128,6 @@ func (f *fake) list(r *http.Request, _ []byte) (any, *problem) {
 	slices.Reverse(all)
 	part, next := page(r, all)
 	return &distributionv1.ListDistributionsResponse{Distributions: part, NextPageToken: next}, nil
-}
-
-func (f *fake) cancel(r *http.Request, _ []byte) (any, *problem) {
-	id, verb, _ := strings.Cut(r.PathValue("id"), ":")
-	d := f.find(id)
-	if d == nil || verb != "cancel" {
-		return nil, unknownDistribution(r)
-	}
-	if d.EndedAt != nil && d.State != "cancelled" {
-		return nil, &problem{409, "DISTRIBUTION_ENDED", "it has ended: " + d.State}
-	}
-	d.State, d.CancelRequested, d.EndedAt = "cancelled", true, timestamppb.New(epoch.Add(2*time.Second))
-	f.count(d)
-	return d, nil
 }
 
 var (
@@ -180,7 +177,7 @@ func (f *fake) recipients(r *http.Request, _ []byte) (any, *problem) {
 		v := &distributionv1.Recipient{
 			Id: fmt.Sprintf("%s.r%d", d.Id, i+1), Name: p.Name, Email: p.Email,
 			Items:    &distributionv1.ItemCounts{Total: files, Done: files},
-			Delivery: &distributionv1.Delivery{Channel: "email", State: "sent"},
+			Delivery: &distributionv1.Delivery{Channel: "email", State: "sent", Reply: "250 2.0.0 ok"},
 		}
 		switch {
 		case d.State == failing && i == 1:
@@ -192,6 +189,18 @@ func (f *fake) recipients(r *http.Request, _ []byte) (any, *problem) {
 			v.Delivery.State = "failed"
 			v.Delivery.Error = &distributionv1.Error{Code: unmarkable.Code, Message: "not done, because what it needs has failed"}
 			v.Items = &distributionv1.ItemCounts{Total: files, Failed: files}
+		}
+		if d.Mode != "attachment" && d.State == "completed" {
+			v.Delivery.Access = "active"
+			if d.CancelRequested {
+				v.Delivery.Access = "revoked"
+			}
+			if i == 0 {
+				v.Delivery.ViewedAt, v.Delivery.DownloadedAt = timestamppb.New(epoch), timestamppb.New(epoch.Add(time.Minute))
+			}
+		}
+		if again := f.again[v.Id]; again != nil {
+			v.Delivery = again
 		}
 		all = append(all, v)
 	}

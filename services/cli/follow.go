@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,13 +13,20 @@ import (
 	"github.com/filigreehq/filigree/services/cli/internal/api"
 )
 
-// follow waits for the end of d and tells how it ended. The exit code is in the error.
-func (c *sendCmd) follow(ctx context.Context, t *term, client *api.Client, d *distributionv1.Distribution, raw []byte) error {
-	if !c.JSON {
+// follower waits for the end of a distribution and tells how it ended.
+type follower struct {
+	productionFlag
+	limit time.Duration // how long to wait
+	json  bool          // tell it as the server's document
+}
+
+// follow waits for the end of d. The exit code is in the error.
+func (c follower) follow(ctx context.Context, t *term, client *api.Client, d *distributionv1.Distribution, raw json.RawMessage) error {
+	if !c.json {
 		t.print("%s", d.GetId())
 	}
-	d, raw, waitErr := watch(ctx, t, client, d, raw, c.Wait.limit)
-	if c.JSON {
+	d, raw, waitErr := watch(ctx, t, client, d, raw, c.limit)
+	if c.json {
 		err := t.document(raw)
 		if err != nil {
 			return err
@@ -31,7 +39,7 @@ func (c *sendCmd) follow(ctx context.Context, t *term, client *api.Client, d *di
 	if err != nil {
 		return fmt.Errorf("it is %s, and who got theirs could not be read: %w", d.GetState(), err)
 	}
-	if !c.JSON {
+	if !c.json {
 		t.print("%s%s: items %s; recipients %s", word(d), since(t, d), counts(d.GetItems()), counts(d.GetRecipients()))
 		if len(missing.rows) > 0 {
 			t.print("")
@@ -44,7 +52,7 @@ func (c *sendCmd) follow(ctx context.Context, t *term, client *api.Client, d *di
 	r := refuse("NOT_ALL_SENT", "%s ended as %s: mail reached %d of %d people, %d of %d items are done; see filigree status %s%s", d.GetId(), d.GetState(),
 		reached(d.GetRecipients()), d.GetRecipients().GetTotal(), d.GetItems().GetDone(), d.GetItems().GetTotal(), d.GetId(), c.hint())
 	r.exit = exitOpen
-	if c.JSON {
+	if c.json {
 		for _, row := range missing.rows {
 			r.Details = append(r.Details, strings.Join(row, "  "))
 		}
@@ -53,7 +61,7 @@ func (c *sendCmd) follow(ctx context.Context, t *term, client *api.Client, d *di
 }
 
 // open says what is still open when waiting ended before the distribution did.
-func (c *sendCmd) open(ctx context.Context, d *distributionv1.Distribution, waitErr error) error {
+func (c follower) open(ctx context.Context, d *distributionv1.Distribution, waitErr error) error {
 	how := fmt.Sprintf("it goes on; follow it with: filigree status %s%s", d.GetId(), c.hint())
 	left := fmt.Sprintf("items %s; recipients %s", counts(d.GetItems()), counts(d.GetRecipients()))
 	var gone *api.UnreachableError
@@ -64,14 +72,14 @@ func (c *sendCmd) open(ctx context.Context, d *distributionv1.Distribution, wait
 		r = refuse("SERVER_UNREACHABLE", "no answer from %s for the rest of the wait (%v); last seen: %s, %s; what was accepted is not lost: "+
 			"once the server is back see filigree status %s%s", gone.Base, gone.Unwrap(), word(d), left, d.GetId(), c.hint())
 		r.exit = exitUnreachable
-	case errors.As(waitErr, &answer) && !answer.Retryable:
-		return waitErr
 	case ctx.Err() != nil:
 		r = refuse("INTERRUPTED", "stopped waiting; the distribution is %s (%s) and %s; to stop it: filigree cancel %s%s", word(d), left, how, d.GetId(), c.hint())
 		r.exit = exitOpen
-	default:
-		r = refuse("WAIT_RAN_OUT", "not at its end after %s: it is %s (%s) and %s", c.Wait.limit, word(d), left, how)
+	case errors.Is(waitErr, errRanOut), errors.As(waitErr, &answer) && answer.Retryable:
+		r = refuse("WAIT_RAN_OUT", "not at its end after %s: it is %s (%s) and %s", c.limit, word(d), left, how)
 		r.exit = exitOpen
+	default:
+		return waitErr
 	}
 	return r
 }
@@ -79,53 +87,48 @@ func (c *sendCmd) open(ctx context.Context, d *distributionv1.Distribution, wait
 // errRanOut is the end of --wait.
 var errRanOut = errors.New("the wait ran out")
 
-// watch polls d until it has ended, with a bar on a terminal. A server that is gone for a while, for a restart say, is
-// asked again until limit. It returns what was seen last, always, and why it stopped early: the last poll's error, the
-// context's end, or errRanOut.
-func watch(ctx context.Context, t *term, client *api.Client, d *distributionv1.Distribution, raw []byte, limit time.Duration) (*distributionv1.Distribution, []byte, error) {
+// watch follows d until it has ended, with a bar on a terminal. A server that is gone for a while, for a restart say, is
+// asked again until limit. It returns what was seen last, always, and why it stopped early: what keeps the server out of
+// reach, the context's end, or errRanOut.
+func watch(ctx context.Context, t *term, client *api.Client, d *distributionv1.Distribution, raw json.RawMessage, limit time.Duration) (*distributionv1.Distribution, json.RawMessage, error) {
 	until, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	bar := t.bar(barCount, "sending", 1)
 	defer bar.finish()
 	var last error
-	every := 100 * time.Millisecond
-	for !ended(d) {
+	show := func() {
 		current, total := progress(d)
 		note := fmt.Sprintf("%d of %d people", reached(d.GetRecipients()), d.GetRecipients().GetTotal())
-		if last != nil {
+		switch {
+		case last != nil:
 			note = "server gone, asking again"
+		case held(t, d):
+			note = "held until " + at(d.GetHeldUntil())
 		}
 		bar.set(current, total, note)
-		timer := time.NewTimer(every)
-		select {
-		case <-until.Done():
-			timer.Stop()
-			switch {
-			case ctx.Err() != nil:
-				return d, raw, ctx.Err()
-			case last != nil:
-				return d, raw, last
-			}
-			return d, raw, errRanOut
-		case <-timer.C:
-		}
-		every = min(every*5/4, time.Second)
-		now, nowRaw, err := client.Distribution(until, d.GetProduction(), d.GetId())
-		if err == nil {
-			d, raw, last = now, nowRaw, nil
-			continue
-		}
-		var answer *api.Error
-		var gone *api.UnreachableError
-		switch {
-		case until.Err() != nil: // a poll cut off by the end says nothing about the server
-		case errors.As(err, &answer) && answer.Retryable, errors.As(err, &gone):
-			last = err
-		default:
-			return d, raw, err
-		}
 	}
-	return d, raw, nil
+	show()
+	seen := func(now *distributionv1.Distribution, nowRaw json.RawMessage) bool {
+		d, raw, last = now, nowRaw, nil
+		show()
+		return ended(d)
+	}
+	lost := func(err error) {
+		last = err
+		show()
+	}
+	err := client.Follow(until, d.GetProduction(), d.GetId(), seen, lost)
+	switch {
+	case err == nil, ended(d):
+		return d, raw, nil
+	case ctx.Err() != nil:
+		return d, raw, ctx.Err()
+	case until.Err() == nil:
+		return d, raw, err
+	case last != nil:
+		return d, raw, last
+	}
+	return d, raw, errRanOut
 }
 
 // progress counts the steps that have ended: they move evenly, while items end all at once.

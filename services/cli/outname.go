@@ -22,6 +22,11 @@ func newOutNames(base string) *outNames {
 	return &outNames{base: fileSafe(base), taken: map[string]bool{}}
 }
 
+// of returns names of another base that are none of o's.
+func (o *outNames) of(base string) *outNames {
+	return &outNames{base: fileSafe(base), taken: o.taken}
+}
+
 // next returns the name for a person. Names that a file system could take for the same (by case, or by how letters are
 // composed) get a number.
 func (o *outNames) next(person string) string {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/filigreehq/filigree/services/cli/internal/api"
 	"github.com/filigreehq/filigree/services/cli/internal/people"
@@ -19,26 +20,26 @@ import (
 type sendCmd struct {
 	serverFlags
 	productionFlag
-	File           []string      `required:"" placeholder:"PDF" sep:"none" help:"Document to send (repeatable)."`
-	To             string        `required:"" placeholder:"CSV" help:"People to send to: CSV whose header has name and email; other columns become fields of the mark."`
-	Mode           string        `enum:"attachment,link,drive" default:"attachment" placeholder:"MODE" help:"How copies reach people: attachment. (link and drive come later and are refused.)"`
-	Mark           string        `placeholder:"TEMPLATE" help:"Text of the mark, such as '{name}\\n{email} {date}'; \\n starts a new line."`
-	Password       string        `enum:"none,generate" default:"none" placeholder:"HOW" help:"generate: lock each person's copies with a password of their own. Default: none."`
-	Title          string        `placeholder:"TEXT" help:"What it is called. Default: the files' names."`
-	Subject        string        `placeholder:"TEXT" help:"The mail's subject. Default: the title."`
-	Text           string        `placeholder:"TEXT" help:"The mail's text."`
-	OnFailure      string        `enum:",send_available,hold" default:"" placeholder:"POLICY" help:"When some of a person's files fail: send_available sends the others (default), hold sends nothing."`
-	OnUncertain    string        `enum:",resend,hold" default:"" placeholder:"POLICY" help:"When a mail may or may not have gone out: resend (default), or hold for a person to decide."`
-	HoldFor        time.Duration `default:"0s" placeholder:"TIME" help:"Undo window before the first mail. (Other than 0s comes later and is refused.)"`
-	Wait           waitFlag      `help:"Wait for the end, at most 10m or --wait=TIME, and exit 2 if not everybody got theirs."`
-	IdempotencyKey string        `placeholder:"KEY" help:"Repeating a command with the same key never sends twice. Default: a new key."`
-	JSON           bool          `name:"json" help:"Print the distribution as one JSON document."`
+	File           []string `required:"" placeholder:"PDF" sep:"none" help:"Document to send (repeatable)."`
+	To             string   `required:"" placeholder:"CSV" help:"People to send to: CSV whose header has name and email; other columns become fields of the mark."`
+	Mode           string   `enum:"attachment,link,drive" default:"attachment" placeholder:"MODE" help:"How copies reach people: attachment (default); link, a page of their own to fetch them from; or drive, Google Drive, shared with that person only."`
+	Mark           string   `placeholder:"TEMPLATE" help:"Text of the mark, such as '{name}\\n{email} {date}'; \\n starts a new line."`
+	Password       string   `enum:"none,generate" default:"none" placeholder:"HOW" help:"generate: lock each person's copies with a password of their own. Default: none."`
+	Title          string   `placeholder:"TEXT" help:"What it is called. Default: the files' names."`
+	Subject        string   `placeholder:"TEXT" help:"The mail's subject. Default: the title."`
+	Text           string   `placeholder:"TEXT" help:"The mail's text."`
+	OnFailure      string   `enum:",send_available,hold" default:"" placeholder:"POLICY" help:"When some of a person's files fail: send_available sends the others (default), hold sends nothing."`
+	OnUncertain    string   `enum:",resend,hold" default:"" placeholder:"POLICY" help:"When a mail may or may not have gone out: resend (default), or hold for a person to decide."`
+	HoldFor        period   `placeholder:"TIME" help:"Undo window, such as 30s or 10m: no mail goes out before it is over, and filigree cancel within it sends nothing."`
+	LinkLifetime   period   `placeholder:"TIME" help:"How long links work, such as 12h or 14d. Default: 30d."`
+	Wait           waitFlag `help:"Wait for the end, at most 10m or --wait=TIME, and exit 2 if not everybody got theirs."`
+	IdempotencyKey string   `placeholder:"KEY" help:"Repeating a command with the same key never sends twice. Default: a new key."`
+	JSON           bool     `name:"json" help:"Print the distribution as one JSON document."`
 }
 
 func (c *sendCmd) Run(ctx context.Context, t *term) error {
-	err := c.supported()
-	if err != nil {
-		return err
+	if c.LinkLifetime > 0 && c.Mode == "attachment" {
+		return refuse("USAGE", "--link-lifetime is for links, and --mode %s has none: add --mode link, or leave it out", c.Mode)
 	}
 	list, err := readPeople(c.To)
 	if err != nil {
@@ -65,8 +66,11 @@ func (c *sendCmd) Run(ctx context.Context, t *term) error {
 	if err != nil {
 		return err
 	}
+	if c.HoldFor > 0 {
+		t.say("nothing goes out before %s are over; until then this undoes it: filigree cancel %s%s", c.HoldFor, d.GetId(), c.hint())
+	}
 	if c.Wait.limit > 0 {
-		return c.follow(ctx, t, client, d, raw)
+		return follower{c.productionFlag, c.Wait.limit, c.JSON}.follow(ctx, t, client, d, raw)
 	}
 	if c.JSON {
 		return t.document(raw)
@@ -74,17 +78,6 @@ func (c *sendCmd) Run(ctx context.Context, t *term) error {
 	t.print("%s", d.GetId())
 	t.say("%s on the way to %s; follow it with: filigree status %s%s",
 		plural(len(files), "file is", "files are"), plural(len(list), "person", "people"), d.GetId(), c.hint())
-	return nil
-}
-
-// supported refuses what has a place on the command line and is not served yet.
-func (c *sendCmd) supported() error {
-	if c.Mode != "attachment" {
-		return refuse("MODE_UNSUPPORTED", "--mode %s is not served yet: links come with the link service; send as attachment", c.Mode)
-	}
-	if c.HoldFor != 0 {
-		return refuse("HOLD_UNSUPPORTED", "--hold-for %s is not served yet: the undo window comes later; leave it out", c.HoldFor)
-	}
 	return nil
 }
 
@@ -200,6 +193,12 @@ func (c *sendCmd) request(files []*distributionv1.FileRef, list []people.Person)
 	}
 	if c.OnFailure != "" || c.OnUncertain != "" {
 		req.Policy = &distributionv1.Policy{OnFailure: c.OnFailure, OnUncertain: c.OnUncertain}
+	}
+	if c.HoldFor > 0 {
+		req.HoldFor = durationpb.New(time.Duration(c.HoldFor))
+	}
+	if c.LinkLifetime > 0 {
+		req.LinkLifetime = durationpb.New(time.Duration(c.LinkLifetime))
 	}
 	return req
 }

@@ -59,13 +59,13 @@ func TestTerminal(t *testing.T) {
 	write(t, file, "a")
 	write(t, people, "name,email\nAda,ada@example.com\n")
 
-	code, stdout, stderr := cli.Run([]string{"send", "--file", file, "--to", people, "--wait"}, true, epoch)
-	if code != 0 || !strings.Contains(stderr, "sending [") {
+	_, _, _ = cli.Run([]string{"send", "--file", file, "--to", people, "--wait"}, false, epoch)
+	f.outcome = ""
+	code, stdout, stderr := cli.Run([]string{"send", "--file", file, "--to", people, "--wait=500ms"}, true, epoch)
+	if code != 2 || !strings.Contains(stderr, "sending [") {
 		t.Errorf("send = %d, %q, %q; want a bar", code, stdout, stderr)
 	}
 
-	f.outcome = ""
-	_, _, _ = cli.Run([]string{"send", "--file", file, "--to", people}, false, epoch)
 	code, stdout, stderr = cli.Run([]string{"status", "D2"}, false, epoch.Add(time.Minute+time.Second))
 	if code != 0 || !strings.Contains(stdout, "state       running, for 1m0s\n") {
 		t.Errorf("status = %d, %q, %q", code, stdout, stderr)

@@ -50,24 +50,14 @@ func (ts *troubles) add(what, reason, whom string, since, retry *timestamppb.Tim
 	}
 }
 
-// findTroubles asks only for what the counts say is there: a healthy distribution of 10,000 items costs no page.
-func findTroubles(ctx context.Context, client *api.Client, d *distributionv1.Distribution) ([]*trouble, error) {
+// findTroubles asks only for items that the counts say are there: of a healthy distribution of 10,000 items, none.
+// recipients are there if d is hurt.
+func findTroubles(ctx context.Context, client *api.Client, d *distributionv1.Distribution, recipients []*distributionv1.Recipient) ([]*trouble, error) {
 	var ts troubles
-	retrying := false
-	for _, s := range d.GetSteps() {
-		retrying = retrying || s.GetRetrying() > 0
-	}
+	retrying := retries(d)
 	deliveries := map[string]*distributionv1.Delivery{} // by recipient
-	var recipients []*distributionv1.Recipient
-	if retrying || hurt(d.GetRecipients()) {
-		var err error
-		recipients, _, err = client.Recipients(ctx, d.GetProduction(), d.GetId())
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range recipients {
-			deliveries[r.GetId()] = r.GetDelivery()
-		}
+	for _, r := range recipients {
+		deliveries[r.GetId()] = r.GetDelivery()
 	}
 	follows := map[string]bool{} // recipients whose delivery failed only because an item of theirs did
 	states := map[string]bool{
@@ -102,9 +92,20 @@ func caused(item, delivery *distributionv1.Error) bool {
 	return item.GetCode() != "" && item.GetCode() == delivery.GetCode() && item.GetMessage() != delivery.GetMessage()
 }
 
-// hurt reports whether any delivery is in a state that somebody should know the reason of.
-func hurt(c *distributionv1.DeliveryCounts) bool {
-	return c.GetUncertain()+c.GetDeferred()+c.GetBounced()+c.GetBlocked()+c.GetComplained()+c.GetFailed() > 0
+// hurt reports whether recipients have to be asked for to say what is wrong: a step is being tried again, or a delivery
+// is in a state that somebody should know the reason of.
+func hurt(d *distributionv1.Distribution) bool {
+	c := d.GetRecipients()
+	return retries(d) || c.GetUncertain()+c.GetDeferred()+c.GetBounced()+c.GetBlocked()+c.GetComplained()+c.GetFailed() > 0
+}
+
+func retries(d *distributionv1.Distribution) bool {
+	for _, s := range d.GetSteps() {
+		if s.GetRetrying() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // item adds what is wrong with an item, unless it is only that its recipient's delivery failed, which is told.

@@ -52,6 +52,18 @@ func (r *rig) calls() map[string]call {
 			_, err := r.directory.RevealPassword(ctx, &directoryv1.RevealPasswordRequest{Production: p, Recipient: "d.r1"})
 			return err
 		}},
+		"RegisterDevice": {"ca", true, func(ctx context.Context, p string) error {
+			_, err := r.directory.RegisterDevice(ctx, &directoryv1.RegisterDeviceRequest{Production: p, Email: "a@b", Platform: "fcm", Token: "t"})
+			return err
+		}},
+		"RemoveDevice": {"ca", true, func(ctx context.Context, p string) error {
+			_, err := r.directory.RemoveDevice(ctx, &directoryv1.RemoveDeviceRequest{Production: p, Device: "dev_none"})
+			return err
+		}},
+		"ListDevices": {"coa", true, func(ctx context.Context, p string) error {
+			_, err := r.directory.ListDevices(ctx, &directoryv1.ListDevicesRequest{Production: p, Email: "a@b"})
+			return err
+		}},
 		"Upload": {"ca", true, func(ctx context.Context, p string) error {
 			_, err := r.upload(ctx, p, "a.pdf", []byte("permissions"))
 			return err
@@ -116,7 +128,7 @@ func sameAsUnknown(t *testing.T, r *rig) {
 		}
 		checked++
 	}
-	if checked != 5 {
-		t.Errorf("checked %d methods, want 5", checked)
+	if checked != 8 {
+		t.Errorf("checked %d methods, want 8", checked)
 	}
 }

@@ -244,6 +244,8 @@ func TestDirectory(t *testing.T) {
 		"another production is like none":                sameAsUnknown,
 		"a password is told and recorded":                revealPassword,
 		"recipients that cannot be":                      revealNobody,
+		"a device is registered, moved and removed":      deviceLife,
+		"devices that cannot be":                         badDevices,
 		"files are listed newest first":                  listFiles,
 		"page tokens of something else":                  foreignPageTokens,
 	} {

@@ -11,12 +11,14 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/conf"
 	"github.com/filigreehq/filigree/services/email/internal/message"
+	"github.com/filigreehq/filigree/services/email/internal/ses"
 	"github.com/filigreehq/filigree/services/email/internal/smtp"
 )
 
-// Config sets the service up. Durations, counts and sizes that are zero take their default.
+// Config sets the service up. What is said of connections and timeouts goes for requests to Amazon SES, too: one may take
+// data-timeout and dot-timeout together. Durations, counts and sizes that are zero take their default.
 type Config struct {
-	SMTP         URL         `name:"smtp" placeholder:"URL" help:"Mail server: smtp://[user[:password]@]host[:587] or smtps://…[:465]. ?starttls=required|opportunistic|never says whether plain smtp must be encrypted; without it: required, except to a loopback address without credentials."`
+	SMTP         URL         `name:"smtp" placeholder:"URL" help:"Mail server: smtp://[user[:password]@]host[:587] or smtps://…[:465]. ?starttls=required|opportunistic|never says whether plain smtp must be encrypted; without it: required, except to a loopback address without credentials. Or Amazon SES: ses://REGION[?profile=NAME&configuration-set=NAME&endpoint=URL], with credentials from where AWS programs look."`
 	SMTPPassword conf.Secret `name:"smtp-password" help:"Password for the mail server; goes before one in the URL."`
 	SMTPCA       string      `name:"smtp-ca" placeholder:"FILE" help:"PEM file of certificate authorities to trust for the mail server; empty: the system's."`
 	From         string      `name:"from" placeholder:"ADDRESS" default:"filigree@localhost" help:"Address that mails come from; the mail server must be allowed to send for it. The default serves for a mail server on this machine only."`
@@ -109,6 +111,9 @@ func (c Config) Validate() error {
 }
 
 func (c Config) validateServer() (errs []error) {
+	if c.SMTP.isSES() {
+		return c.validateSES()
+	}
 	target, err := c.SMTP.parse()
 	if err != nil {
 		return []error{fmt.Errorf("smtp: %w", err)}
@@ -125,6 +130,48 @@ func (c Config) validateServer() (errs []error) {
 	return errs
 }
 
+func (c Config) validateSES() (errs []error) {
+	at, err := c.SMTP.parseSES()
+	if err != nil {
+		return []error{fmt.Errorf("smtp: %w", err)}
+	}
+	if c.SMTPPassword != "" {
+		errs = append(errs, errors.New("smtp-password: Amazon SES takes AWS credentials; leave it empty"))
+	}
+	if c.From == localFrom && !at.loopback {
+		errs = append(errs, fmt.Errorf("from: name an address that Amazon SES lets us send from; nobody could answer %s", localFrom))
+	}
+	return errs
+}
+
+// service is the settings for Amazon SES of a valid c with its defaults.
+func (c Config) service() (ses.Config, error) {
+	at, err := c.SMTP.parseSES()
+	if err != nil {
+		return ses.Config{}, fmt.Errorf("smtp: %w", err)
+	}
+	base, err := c.trust()
+	if err != nil {
+		return ses.Config{}, err
+	}
+	return ses.Config{
+		Region: at.region, Endpoint: at.endpoint, Profile: at.profile, Set: at.set, TLS: base,
+		Requests: c.Connections, Dial: c.DialTimeout, Timeout: c.DataTimeout + c.DotTimeout, Idle: c.IdleTimeout,
+	}, nil
+}
+
+// trust is the authorities of c; nil for the system's.
+func (c Config) trust() (*tls.Config, error) {
+	if c.SMTPCA == "" {
+		return nil, nil
+	}
+	roots, err := authorities(c.SMTPCA)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
+}
+
 // pool is the connection settings of a valid c with its defaults.
 func (c Config) pool() (smtp.Config, error) {
 	target, err := c.SMTP.parse()
@@ -135,13 +182,9 @@ func (c Config) pool() (smtp.Config, error) {
 	if c.SMTPPassword != "" {
 		password = c.SMTPPassword.Reveal()
 	}
-	var base *tls.Config
-	if c.SMTPCA != "" {
-		roots, err := authorities(c.SMTPCA)
-		if err != nil {
-			return smtp.Config{}, err
-		}
-		base = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	base, err := c.trust()
+	if err != nil {
+		return smtp.Config{}, err
 	}
 	return smtp.Config{
 		Host: target.host, Port: target.port, Implicit: target.implicit, StartTLS: target.policy, TLS: base,

@@ -1,5 +1,5 @@
 // Package email is the function service "email.Send": it composes the e-mail that brings one recipient their documents
-// and hands it to a mail server.
+// and hands it to a mail server, or to Amazon SES.
 //
 // What it guarantees:
 //   - One message has one recipient, and carries the documents asked for, byte for byte: each is hashed while it goes
@@ -14,6 +14,9 @@
 //     were meant.
 //
 // What it does not: that nobody ever gets a message twice. SMTP has no way to ask whether the last one was taken.
+//
+// With Amazon SES the final dot is the request that hands the complete message over, and a request without an answer is
+// uncertain. SES gives each message a Message-ID of its own in place of ours; it is in the reply.
 //
 // It keeps no state besides its connections. Passwords of documents never come near it.
 package email

@@ -15,8 +15,8 @@ import (
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/worker"
 	emailv1 "github.com/filigreehq/filigree/proto/gen/filigree/email/v1"
+	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
 	"github.com/filigreehq/filigree/services/email/internal/message"
-	"github.com/filigreehq/filigree/services/email/internal/smtp"
 )
 
 // dot is the checkpoint's word for "the next thing sent makes the server take the message".
@@ -25,6 +25,8 @@ const dot = "dot"
 // Deps is what a Server works with.
 type Deps struct {
 	Blobs *blob.Bucket // where attachments are; the caller closes it
+	// Links tells the addresses of recipients' links; nil when nobody is sent any.
+	Links linkv1.LinkServiceClient
 	Log   *slog.Logger
 }
 
@@ -34,8 +36,9 @@ type Server struct {
 
 	cfg   Config
 	from  message.Address
-	pool  *smtp.Pool
+	out   sender
 	blobs *blob.Bucket
+	links linkv1.LinkServiceClient
 	log   *slog.Logger
 }
 
@@ -52,18 +55,18 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("email: from: %w", err)
 	}
-	settings, err := cfg.pool()
+	out, err := newSender(context.Background(), cfg) // it only reads files
 	if err != nil {
 		return nil, fmt.Errorf("email: %w", err)
 	}
-	return &Server{cfg: cfg, from: from, pool: smtp.New(settings), blobs: deps.Blobs, log: deps.Log}, nil
+	return &Server{cfg: cfg, from: from, out: out, blobs: deps.Blobs, links: deps.Links, log: deps.Log}, nil
 }
 
 // Register makes the service reachable at r.
 func (s *Server) Register(r grpc.ServiceRegistrar) { emailv1.RegisterEmailServiceServer(r, s) }
 
 // Close takes leave of the mail server; messages under way are not disturbed.
-func (s *Server) Close() error { return s.pool.Close() }
+func (s *Server) Close() error { return s.out.Close() }
 
 // Send composes the message and hands it to the mail server; the package says what the outcomes are. It is the handler
 // of the function "email.Send", and works as a plain RPC, too.
@@ -87,19 +90,18 @@ func (s *Server) Send(ctx context.Context, req *emailv1.SendRequest) (*emailv1.S
 	if msg.Size() > s.cfg.MaxSize {
 		return nil, tooBig("the configuration (max-size)")
 	}
-	reply, err := s.pool.Send(ctx,
-		smtp.Envelope{
-			From: s.from.Mailbox(), To: letter.To.Mailbox(), Size: msg.Size(),
-			UTF8: letter.To.NeedsUTF8() || s.from.NeedsUTF8() || letter.ReplyTo != nil && letter.ReplyTo.NeedsUTF8(),
-		},
-		func(w io.Writer) error {
-			_, err := msg.WriteTo(w)
-			return err
+	reply, err := s.out.send(ctx,
+		mail{
+			from: s.from.Mailbox(), to: letter.To.Mailbox(), size: msg.Size(),
+			utf8: letter.To.NeedsUTF8() || s.from.NeedsUTF8() || letter.ReplyTo != nil && letter.ReplyTo.NeedsUTF8(),
+			write: func(w io.Writer) error {
+				_, err := msg.WriteTo(w)
+				return err
+			},
 		},
 		func(ctx context.Context) error { return worker.Checkpoint(ctx, dot) },
 	)
 	if err != nil {
-		err = s.outcome(err)
 		// Not the error itself: the server's words may name the recipient.
 		s.log.DebugContext(ctx, "mail not accepted", "production", req.GetProduction(), "delivery", req.GetDelivery(), "reason", fault.From(err).Reason)
 		return nil, err
@@ -115,11 +117,16 @@ func (s *Server) letter(ctx context.Context, req *emailv1.SendRequest) (message.
 	if err != nil {
 		return message.Letter{}, err
 	}
+	link, err := s.link(ctx, req)
+	if err != nil {
+		return message.Letter{}, err
+	}
 	l := message.Letter{
 		ID:   message.ID(req.GetProduction(), req.GetDelivery(), s.from.Domain()),
 		From: s.from, To: to, Date: time.Now(),
 		Subject: req.GetSubject(), Text: req.GetText(), Production: req.GetProductionName(),
 		Documents: s.documents(ctx, req.GetAttachments()), Missing: req.GetMissing(), Locked: req.GetLocked(),
+		Link: link, Linked: req.GetLinked(),
 	}
 	if req.GetReplyTo() != nil {
 		replyTo, err := address("reply-to", req.GetReplyTo())
@@ -129,6 +136,25 @@ func (s *Server) letter(ctx context.Context, req *emailv1.SendRequest) (message.
 		l.ReplyTo = &replyTo
 	}
 	return l, nil
+}
+
+// link asks for the address of the recipient's link; it is kept nowhere but in the message.
+func (s *Server) link(ctx context.Context, req *emailv1.SendRequest) (string, error) {
+	if req.GetLink() == "" {
+		return "", nil
+	}
+	if s.links == nil {
+		return "", fault.New(fault.Unavailable, "EMAIL_LINK_UNAVAILABLE", "the message needs a link and this service knows no link service; set --link")
+	}
+	got, err := s.links.Urls(ctx, &linkv1.UrlsRequest{Production: req.GetProduction(), Links: []string{req.GetLink()}})
+	if err != nil {
+		return "", err
+	}
+	url := got.GetUrls()[req.GetLink()]
+	if url == "" {
+		return "", fault.New(fault.Invalid, "EMAIL_LINK_ENDED", "the recipient's link has expired or was revoked, so there is nothing to send")
+	}
+	return url, nil
 }
 
 // address parses one, strictly: a wrong one can only be corrected by people.

@@ -10,7 +10,7 @@ import (
 	"github.com/filigreehq/filigree/services/email/internal/smtp"
 )
 
-// URL is a mail server's address. Printed, logged or marshalled it hides its password.
+// URL is a mail server's address, or Amazon SES. Printed, logged or marshalled it hides its password.
 type URL string
 
 // String is the URL with *** for the password.
@@ -72,7 +72,7 @@ func (u URL) parse() (target, error) {
 			t.port = "465"
 		}
 	default:
-		return target{}, fmt.Errorf("%q is neither smtp:// nor smtps://", parsed.Scheme)
+		return target{}, fmt.Errorf("%q is neither smtp:// nor smtps:// nor ses://", parsed.Scheme)
 	}
 	if t.host == "" {
 		return target{}, errors.New("the URL names no host")
@@ -80,8 +80,7 @@ func (u URL) parse() (target, error) {
 	if strings.Trim(parsed.Path, "/") != "" || parsed.Fragment != "" {
 		return target{}, errors.New("the URL has a path; special characters of a password are written with %, as %2F for /")
 	}
-	ip := net.ParseIP(t.host)
-	t.loopback = t.host == "localhost" || ip != nil && ip.IsLoopback()
+	t.loopback = isLoopback(t.host)
 	t.policy = smtp.Required
 	if t.loopback && t.user == "" {
 		t.policy = smtp.Opportunistic
@@ -97,4 +96,53 @@ func (u URL) parse() (target, error) {
 		t.policy = policy
 	}
 	return t, nil
+}
+
+const sesScheme = "ses://"
+
+// isSES reports whether u names Amazon SES and no mail server.
+func (u URL) isSES() bool { return strings.HasPrefix(string(u), sesScheme) }
+
+// service is what a URL of Amazon SES says.
+type service struct {
+	region, endpoint, profile, set string
+	loopback                       bool
+}
+
+func (u URL) parseSES() (service, error) {
+	parsed, err := url.Parse(string(u))
+	if err != nil {
+		return service{}, errors.New("this is no URL; that of Amazon SES looks like ses://eu-central-1")
+	}
+	if parsed.User != nil {
+		return service{}, errors.New("credentials of Amazon SES are never in the URL; they come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the machine's role")
+	}
+	s := service{region: parsed.Host}
+	if s.region == "" || strings.Contains(s.region, ".") || strings.Contains(s.region, ":") || strings.Trim(parsed.Path, "/") != "" || parsed.Fragment != "" {
+		return service{}, errors.New("the URL names no region; it looks like ses://eu-central-1")
+	}
+	for key, values := range parsed.Query() {
+		field, known := map[string]*string{"endpoint": &s.endpoint, "profile": &s.profile, "configuration-set": &s.set}[key]
+		if !known || len(values) > 1 {
+			return service{}, fmt.Errorf("%s=%s is not known; there is endpoint, profile and configuration-set", key, values[0])
+		}
+		*field = values[0]
+	}
+	if s.endpoint == "" {
+		return s, nil
+	}
+	at, err := url.Parse(s.endpoint)
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" || at.User != nil {
+		return service{}, fmt.Errorf("endpoint: %q does not look like https://email.eu-central-1.amazonaws.com", s.endpoint)
+	}
+	s.loopback = isLoopback(at.Hostname())
+	if at.Scheme == "http" && !s.loopback {
+		return service{}, fmt.Errorf("endpoint: messages would go to %s in plain text; use https", at.Host)
+	}
+	return s, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -161,7 +161,7 @@ func TestGuessing(t *testing.T) {
 		t.Errorf("got %v, want no hit and at most 20 misses a minute", counts)
 	}
 	slowed := guesser.do("GET", w.a.http.URL+"/l/x", "", "Accept", "application/json")
-	if slowed.StatusCode != 429 || slowed.Header.Get("Retry-After") == "" || !strings.Contains(slowed.body, "TOO_MANY_MISSES") {
+	if slowed.StatusCode != http.StatusTooManyRequests || slowed.Header.Get("Retry-After") == "" || !strings.Contains(slowed.body, "TOO_MANY_MISSES") {
 		t.Errorf("got %d %s", slowed.StatusCode, slowed.body)
 	}
 	// Whoever shares the address with a guesser is not locked out.
@@ -182,7 +182,7 @@ func TestUnknownAddressesLookAlike(t *testing.T) {
 	}
 	b := newBrowser(t)
 	want := b.do("GET", w.a.http.URL+"/l/"+strings.Repeat("A", 43), "")
-	if want.StatusCode != 404 {
+	if want.StatusCode != http.StatusNotFound {
 		t.Fatalf("got %d", want.StatusCode)
 	}
 	for _, p := range []string{
@@ -191,7 +191,7 @@ func TestUnknownAddressesLookAlike(t *testing.T) {
 	} {
 		got := b.do("GET", w.a.http.URL+p, "")
 		want.Header.Set("Date", got.Header.Get("Date"))
-		if got.StatusCode != 404 || got.body != want.body {
+		if got.StatusCode != http.StatusNotFound || got.body != want.body {
 			t.Errorf("%.40s: got %d and a page of its own", p, got.StatusCode)
 		}
 		if diff := cmp.Diff(want.Header, got.Header); diff != "" {
@@ -316,7 +316,7 @@ func TestRanges(t *testing.T) {
 	}
 	before := w.state("d1.r1").GetDownloads()
 	head := b.do("HEAD", doc+"?save", "")
-	if head.StatusCode != 200 || head.ContentLength != 300_000 || head.body != "" ||
+	if head.StatusCode != http.StatusOK || head.ContentLength != 300_000 || head.body != "" ||
 		!strings.HasPrefix(head.Header.Get("Content-Disposition"), "attachment; filename=") ||
 		!strings.HasSuffix(head.Header.Get("Content-Disposition"), "; filename*=UTF-8''Caf%C3%A9%20%E2%80%9Cfinal%E2%80%9D%20%E2%80%93%20%C3%96l.pdf") {
 		t.Errorf("HEAD: got %d %v", head.StatusCode, head.Header)
@@ -349,13 +349,13 @@ func TestSessionsDoNotMeet(t *testing.T) {
 		"a document by its key":           annaDoc[:strings.LastIndexByte(annaDoc, '/')] + "/art/default/r2",
 	} {
 		got := b.do("GET", u, "", "Authorization", "Bearer "+anna.Session)
-		if got.StatusCode != 404 || got.body != unknown.body {
+		if got.StatusCode != http.StatusNotFound || got.body != unknown.body {
 			t.Errorf("%s: got %d %.60s, want 404 like any unknown address", name, got.StatusCode, got.body)
 		}
 	}
 	id, _, _ := strings.Cut(anna.Session, ".")
 	_, bobSecret, _ := strings.Cut(bob.Session, ".")
-	if got := b.do("GET", annaDoc, "", "Authorization", "Bearer "+id+"."+bobSecret); got.StatusCode != 401 {
+	if got := b.do("GET", annaDoc, "", "Authorization", "Bearer "+id+"."+bobSecret); got.StatusCode != http.StatusUnauthorized {
 		t.Errorf("my session with the other's secret: got %d, want 401", got.StatusCode)
 	}
 	if got := b.do("GET", annaDoc, "", "Authorization", "Bearer "+anna.Session); got.body != "copy of 1" {
@@ -385,7 +385,7 @@ func TestOnlyOurButtonOpens(t *testing.T) {
 		"as an app, hidden page": {"", "Accept", "application/json", "Origin", "null"},
 	} {
 		got := b.do("POST", u, c[0], c[1:]...)
-		if got.StatusCode != 403 || len(got.Header.Values("Set-Cookie")) > 0 {
+		if got.StatusCode != http.StatusForbidden || len(got.Header.Values("Set-Cookie")) > 0 {
 			t.Errorf("%s: got %d, want 403", name, got.StatusCode)
 		}
 	}
@@ -394,10 +394,10 @@ func TestOnlyOurButtonOpens(t *testing.T) {
 	}
 	now = now.Add(13 * time.Hour)
 	late := b.do("POST", u, good)
-	if late.StatusCode != 403 || !strings.Contains(late.body, "Press the button again") {
+	if late.StatusCode != http.StatusForbidden || !strings.Contains(late.body, "Press the button again") {
 		t.Fatalf("got %d for an old page, want it shown anew", late.StatusCode)
 	}
-	if got := b.do("POST", u, form(t, late.body)); got.StatusCode != 303 {
+	if got := b.do("POST", u, form(t, late.body)); got.StatusCode != http.StatusSeeOther {
 		t.Errorf("got %d for the page shown anew", got.StatusCode)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/filigreehq/filigree/pkg/fault"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
@@ -314,6 +315,7 @@ func (s *Server) ListRecipients(ctx context.Context, req *distributionv1.ListRec
 	for i, rec := range records {
 		resp.Recipients = append(resp.Recipients, d.recipientView(rec, people[i]))
 	}
+	s.addAccess(ctx, d, resp.GetRecipients(), people)
 	if from+n < d.size.Recipients {
 		resp.NextPageToken = strconv.Itoa(from + n)
 	}
@@ -357,6 +359,33 @@ func (d *distribution) recipientView(rec store.UnitRecord, r store.Recipient) *d
 		v.Delivery.MessageId, v.Delivery.Reply = out.MessageID, out.Reply
 	}
 	return v
+}
+
+// addAccess says of each recipient what became of their link. When the link service does not answer the rest is shown
+// all the same.
+func (s *Server) addAccess(ctx context.Context, d *distribution, recipients []*distributionv1.Recipient, people []store.Recipient) {
+	if d.spec.Mode == "attachment" || s.deps.Links == nil || len(recipients) == 0 {
+		return
+	}
+	req := &linkv1.GetLinksRequest{Production: d.production}
+	for i, r := range recipients {
+		n, err := d.number(r.GetId())
+		if err != nil {
+			return // they are ours: it cannot be
+		}
+		req.Links = append(req.Links, deliveryID(d.id, n, people[i].Revision))
+	}
+	got, err := s.deps.Links.GetLinks(ctx, req)
+	if err != nil || len(got.GetLinks()) != len(recipients) {
+		s.deps.Log.WarnContext(ctx, "states of links are not known now", "distribution", d.id, "err", err)
+		return
+	}
+	for i, l := range got.GetLinks() {
+		v := recipients[i].GetDelivery()
+		if v != nil {
+			v.Access, v.ViewedAt, v.DownloadedAt = l.GetAccess(), l.GetFirstViewedAt(), l.GetFirstDownloadedAt()
+		}
+	}
 }
 
 // ListEvents implements distributionv1.DistributionServiceServer.

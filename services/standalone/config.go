@@ -9,6 +9,7 @@ import (
 
 	"github.com/filigreehq/filigree/services/email"
 	"github.com/filigreehq/filigree/services/orchestrator"
+	"github.com/filigreehq/filigree/services/push"
 	"github.com/filigreehq/filigree/services/watermark"
 )
 
@@ -16,6 +17,8 @@ import (
 type Config struct {
 	Data      string `env:"FILIGREE_DATA" placeholder:"DIR" help:"Folder for everything that is kept: records, documents, keys, credentials. Default: ~/.filigree."`
 	Addr      string `env:"FILIGREE_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the API; port 0 takes a free one."`
+	LinkAddr  string `name:"link-addr" env:"FILIGREE_LINK_ADDR" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where to serve recipients' links, an origin of its own; port 0 takes a free one."`
+	LinkURL   string `name:"link-url" env:"FILIGREE_LINK_URL" placeholder:"URL" help:"How recipients reach their links, as it stands in mails; default: http://LINK-ADDR."`
 	PublicURL string `name:"public-url" env:"FILIGREE_PUBLIC_URL" placeholder:"URL" help:"How clients reach the API; default: http://ADDR."`
 	Redis     string `env:"FILIGREE_REDIS" placeholder:"URL" help:"Redis to keep records in (redis://host:port, unix:///path). Default: a private redis-server in DATA."`
 	Fsync     string `enum:"always,everysec" default:"always" help:"When the private redis-server's writes are on disk: always before they are answered, or everysec (a power cut may lose a second)."`
@@ -26,6 +29,7 @@ type Config struct {
 	AcceptUnsandboxed bool `name:"i-accept-unsandboxed-pdf" help:"Start although this machine cannot shut in the processes that read documents."`
 
 	Email        mail                `embed:""`
+	Push         push.Config         `embed:"" prefix:"push-"`
 	Watermark    watermark.Config    `embed:"" prefix:"watermark-"`
 	Orchestrator orchestrator.Config `embed:"" prefix:"orchestrator-"`
 }
@@ -45,7 +49,7 @@ func (c Config) Validate() error {
 	if c.Email.SMTP != "" {
 		errs = append(errs, email.Config(c.Email).Validate())
 	}
-	errs = append(errs, c.Watermark.Validate(), c.Orchestrator.Validate())
+	errs = append(errs, c.Push.Validate(), c.Watermark.Validate(), c.Orchestrator.Validate())
 	return errors.Join(errs...)
 }
 

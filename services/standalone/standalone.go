@@ -1,6 +1,7 @@
 package standalone
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,13 +10,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/keyring"
 	"github.com/filigreehq/filigree/pkg/redisconf"
+	"github.com/filigreehq/filigree/pkg/run"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	"github.com/filigreehq/filigree/services/email"
 	"github.com/filigreehq/filigree/services/standalone/internal/outbox"
@@ -50,31 +51,33 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		}
 		log.WarnContext(ctx, "documents are read without a sandbox, as accepted", "err", err)
 	}
-	g := newGroup(log)
+	g := run.NewGroup(log)
 	p, err := open(ctx, cfg, dir, g, log)
 	if err != nil {
-		return errors.Join(err, g.stop())
+		return errors.Join(err, g.Stop())
 	}
 	lis, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
-		return errors.Join(fmt.Errorf("serve on %s: %w; choose another address with --addr", cfg.Addr, err), g.stop())
+		return errors.Join(fmt.Errorf("serve on %s: %w; choose another address with --addr", cfg.Addr, err), g.Stop())
 	}
-	url := cfg.PublicURL
-	if url == "" {
-		url = "http://" + lis.Addr().String()
-	}
-	err = p.serve(ctx, g, lis, credentialsFile(dir), url)
+	links, err := net.Listen("tcp", cfg.LinkAddr)
 	if err != nil {
-		return errors.Join(err, lis.Close(), g.stop())
+		return errors.Join(fmt.Errorf("serve links on %s: %w; choose another address with --link-addr", cfg.LinkAddr, err), lis.Close(), g.Stop())
+	}
+	url := cmp.Or(cfg.PublicURL, "http://"+lis.Addr().String())
+	p.cfg.LinkURL = cmp.Or(cfg.LinkURL, "http://"+links.Addr().String())
+	err = p.serve(ctx, g, lis, links, credentialsFile(dir), url)
+	if err != nil {
+		return errors.Join(err, lis.Close(), links.Close(), g.Stop())
 	}
 	_, _ = fmt.Fprintf(stdout, "ready %s\n", url) // nobody reads it: then nobody waits for it
 	log.InfoContext(ctx, "ready", "url", url, "data", dir, "mail", p.cfg.Email.SMTP.String())
 	select {
 	case <-ctx.Done():
 		log.InfoContext(ctx, "stopping")
-	case <-g.failed:
+	case <-g.Failed():
 	}
-	return g.stop()
+	return g.Stop()
 }
 
 func credentialsFile(dir string) string { return filepath.Join(dir, "credentials.json") }
@@ -89,14 +92,14 @@ type resources struct {
 }
 
 // open opens the store, the blobs, the key ring and, without a mail server, the outbox.
-func open(ctx context.Context, cfg Config, dir string, g *group, log *slog.Logger) (*resources, error) {
+func open(ctx context.Context, cfg Config, dir string, g *run.Group, log *slog.Logger) (*resources, error) {
 	p := &resources{cfg: cfg, log: log}
 	opts, err := redisOptions(ctx, cfg, dir, g, log)
 	if err != nil {
 		return nil, err
 	}
 	p.redis = redis.NewUniversalClient(opts)
-	g.closer("redis client", p.redis.Close)
+	g.Closer("redis client", p.redis.Close)
 	if cfg.Redis != "" {
 		accepted, err := redisconf.Check(ctx, p.redis, cfg.AcceptUnsafeRedis)
 		if err != nil {
@@ -114,7 +117,7 @@ func open(ctx context.Context, cfg Config, dir string, g *group, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	g.closer("blobs", p.blobs.Close)
+	g.Closer("blobs", p.blobs.Close)
 	p.keys, err = loadKeys(dir)
 	if err != nil {
 		return nil, err
@@ -124,31 +127,23 @@ func open(ctx context.Context, cfg Config, dir string, g *group, log *slog.Logge
 		if err != nil {
 			return nil, err
 		}
-		g.closer("outbox", box.Close)
+		g.Closer("outbox", box.Close)
 		p.cfg.Email.SMTP = email.URL("smtp://" + box.Addr())
 	}
 	return p, nil
 }
 
 // redisOptions says how to reach Redis, and starts a private one if none was given.
-func redisOptions(ctx context.Context, cfg Config, dir string, g *group, log *slog.Logger) (*redis.UniversalOptions, error) {
+func redisOptions(ctx context.Context, cfg Config, dir string, g *run.Group, log *slog.Logger) (*redis.UniversalOptions, error) {
 	if cfg.Redis == "" {
 		server, err := redisd.Start(ctx, redisd.Config{Dir: dir, Fsync: cfg.Fsync, Log: log})
 		if err != nil {
 			return nil, err
 		}
-		g.loop("redis-server", server.Run)
+		g.Loop("redis-server", server.Run)
 		return server.Options(), nil
 	}
-	path, ok := strings.CutPrefix(cfg.Redis, "unix://")
-	if ok {
-		return &redis.UniversalOptions{Addrs: []string{path}}, nil
-	}
-	one, err := redis.ParseURL(cfg.Redis)
-	if err != nil {
-		return nil, fmt.Errorf("--redis: %w; say redis://host:port or unix:///path", err)
-	}
-	return &redis.UniversalOptions{Addrs: []string{one.Addr}, Username: one.Username, Password: one.Password, DB: one.DB, TLSConfig: one.TLSConfig}, nil
+	return redisconf.Parse(cfg.Redis)
 }
 
 // loadKeys reads the key ring from FILIGREE_KEYS, or from the data folder, where the first start makes one.

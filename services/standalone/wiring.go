@@ -2,34 +2,37 @@ package standalone
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net"
-	"os"
 	"runtime"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/filigreehq/filigree/pkg/rpc"
+	"github.com/filigreehq/filigree/pkg/run"
 	"github.com/filigreehq/filigree/pkg/worker"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
 	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/directory"
 	"github.com/filigreehq/filigree/services/email"
 	"github.com/filigreehq/filigree/services/gateway"
+	"github.com/filigreehq/filigree/services/link"
 	"github.com/filigreehq/filigree/services/orchestrator"
+	"github.com/filigreehq/filigree/services/push"
+	"github.com/filigreehq/filigree/services/thumbnail"
 	"github.com/filigreehq/filigree/services/watermark"
 )
 
-// serve makes all services, connects them in memory and starts them, leaves first. When it returns, lis answers.
-func (p *resources) serve(ctx context.Context, g *group, lis net.Listener, credentialsPath, url string) error {
+// serve makes all services, connects them in memory and starts them, leaves first. When it returns, lis and links answer.
+func (p *resources) serve(ctx context.Context, g *run.Group, lis, links net.Listener, credentialsPath, url string) error {
 	srv := rpc.NewServer(p.log)
 	connect, stop := rpc.InProcess(srv)
-	g.closer("calls", func() error { stop(); return nil })
+	g.Closer("calls", func() error { stop(); return nil })
 	dir, err := p.directory(connect)
 	if err != nil {
 		return err
@@ -38,33 +41,36 @@ func (p *resources) serve(ctx context.Context, g *group, lis net.Listener, crede
 	if err != nil {
 		return err
 	}
-	marks, err := watermark.New(p.cfg.Watermark, watermark.Deps{Blobs: p.blobs, Keys: p.keys, Log: p.log})
+	f, err := p.functions(connect)
 	if err != nil {
 		return err
 	}
-	mails, err := email.New(email.Config(p.cfg.Email), email.Deps{Blobs: p.blobs, Log: p.log})
-	if err != nil {
-		return err
+	g.Closer("mail connections", f.email.Close)
+	g.Closer("push", f.push.Close)
+	for _, s := range []interface{ Register(grpc.ServiceRegistrar) }{dir, orch, f.watermark, f.thumbnail, f.link, f.email, f.push} {
+		s.Register(srv)
 	}
-	g.closer("mail connections", mails.Close)
-	dir.Register(srv)
-	orch.Register(srv)
-	marks.Register(srv)
-	mails.Register(srv)
 	err = p.credentials(ctx, dir, credentialsPath, url)
 	if err != nil {
 		return err
 	}
-	g.loop("directory", dir.Run)
-	g.loop("orchestrator", orch.Run)
-	err = p.work(connect, g, "watermark", runtime.GOMAXPROCS(0),
-		worker.Func("watermark.Prepare", marks.Prepare), worker.Func("watermark.Stamp", marks.Stamp))
-	if err != nil {
-		return err
-	}
-	err = p.work(connect, g, "email", max(p.cfg.Email.Connections, 1), worker.Func("email.Send", mails.Send))
-	if err != nil {
-		return err
+	g.Loop("directory", dir.Run)
+	g.Loop("orchestrator", orch.Run)
+	for _, w := range []struct {
+		name      string
+		slots     int
+		functions []worker.Function
+	}{
+		{"watermark", runtime.GOMAXPROCS(0), f.watermark.Functions()},
+		{"thumbnail", runtime.GOMAXPROCS(0), f.thumbnail.Functions()},
+		{"link", 8, f.link.Functions()},
+		{"email", max(p.cfg.Email.Connections, 1), f.email.Functions()},
+		{"push", 16, f.push.Functions()},
+	} {
+		err = p.work(connect, g, w.name, w.slots, w.functions...)
+		if err != nil {
+			return err
+		}
 	}
 	conn, err := connect("gateway")
 	if err != nil {
@@ -74,13 +80,52 @@ func (p *resources) serve(ctx context.Context, g *group, lis net.Listener, crede
 	cfg.Addr = p.cfg.Addr
 	gate, err := gateway.New(cfg, gateway.Deps{
 		Directory: directoryv1.NewDirectoryServiceClient(conn), Files: filev1.NewFileServiceClient(conn),
-		Distributions: distributionv1.NewDistributionServiceClient(conn), Log: p.log,
+		Distributions: distributionv1.NewDistributionServiceClient(conn), Blobs: p.blobs, Log: p.log,
 	})
 	if err != nil {
 		return err
 	}
-	g.loop("gateway", func(ctx context.Context) error { return gate.Serve(ctx, lis) })
+	g.Loop("links", func(ctx context.Context) error { return f.link.Serve(ctx, links) })
+	g.Loop("gateway", func(ctx context.Context) error { return gate.Serve(ctx, lis) })
 	return nil
+}
+
+// functions are the services that do steps.
+type functions struct {
+	watermark *watermark.Server
+	thumbnail *thumbnail.Server
+	link      *link.Server
+	email     *email.Server
+	push      *push.Server
+}
+
+func (p *resources) functions(connect connector) (functions, error) {
+	var f functions
+	conn, err := connect("functions")
+	if err != nil {
+		return f, err
+	}
+	f.watermark, err = watermark.New(p.cfg.Watermark, watermark.Deps{Blobs: p.blobs, Keys: p.keys, Log: p.log})
+	if err != nil {
+		return f, err
+	}
+	f.thumbnail, err = thumbnail.New(thumbnail.DefaultConfig(), thumbnail.Deps{
+		Blobs: p.blobs, Watermark: watermarkv1.NewWatermarkServiceClient(conn), Log: p.log})
+	if err != nil {
+		return f, err
+	}
+	cfg := link.DefaultConfig()
+	cfg.Addr, cfg.URL = p.cfg.LinkAddr, p.cfg.LinkURL
+	f.link, err = link.New(cfg, link.Deps{Redis: p.redis, Blobs: p.blobs, Keys: p.keys, Log: p.log})
+	if err != nil {
+		return f, err
+	}
+	f.email, err = email.New(email.Config(p.cfg.Email), email.Deps{Blobs: p.blobs, Links: linkv1.NewLinkServiceClient(conn), Log: p.log})
+	if err != nil {
+		return f, err
+	}
+	f.push, err = push.New(p.cfg.Push, push.Deps{Directory: directoryv1.NewDirectoryServiceClient(conn), Log: p.log})
+	return f, err
 }
 
 func (p *resources) directory(connect connector) (*directory.Server, error) {
@@ -99,7 +144,8 @@ func (p *resources) orchestrator(ctx context.Context, connect connector) (*orche
 		return nil, err
 	}
 	return orchestrator.New(ctx, p.cfg.Orchestrator, orchestrator.Deps{
-		Redis: p.redis, Directory: directoryv1.NewDirectoryServiceClient(conn), Files: filev1.NewFileServiceClient(conn), Log: p.log,
+		Redis: p.redis, Directory: directoryv1.NewDirectoryServiceClient(conn), Files: filev1.NewFileServiceClient(conn),
+		Links: linkv1.NewLinkServiceClient(conn), Log: p.log,
 	})
 }
 
@@ -119,28 +165,19 @@ func (p *resources) credentials(ctx context.Context, dir *directory.Server, path
 			return fmt.Errorf("token of role %s in %s: %w", role, path, err)
 		}
 	}
-	creds.URL = url
+	creds.URL, creds.LinkURL = url, p.cfg.LinkURL
 	return creds.save(path)
 }
 
 type connector = func(name string) (*grpc.ClientConn, error)
 
 // work starts a worker for functions.
-func (p *resources) work(connect connector, g *group, name string, slots int, functions ...worker.Function) error {
+func (p *resources) work(connect connector, g *run.Group, name string, slots int, functions ...worker.Function) error {
 	conn, err := connect(name)
 	if err != nil {
 		return err
 	}
-	w := worker.New(worker.Config{Name: workerName(name), Slots: slots}, taskv1.NewTaskServiceClient(conn), p.log, functions...)
-	g.loop(name+" worker", w.Run)
+	w := worker.New(worker.Config{Name: run.WorkerName(name), Slots: slots}, taskv1.NewTaskServiceClient(conn), p.log, functions...)
+	g.Loop(name+" worker", w.Run)
 	return nil
-}
-
-// workerName is unique per process, and says where to look.
-func workerName(service string) string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "localhost"
-	}
-	return fmt.Sprintf("%s@%.30s/%d/%.4s", service, host, os.Getpid(), rand.Text())
 }

@@ -26,6 +26,9 @@ import (
 // maxAnswer bounds what is read of one answer: a page of 1,000 items is well below.
 const maxAnswer = 64 << 20
 
+// maxRefusal bounds what is read of an answer that is no success.
+const maxRefusal = 1 << 20
+
 // Client calls one server with one token. It is safe for concurrent use.
 type Client struct {
 	base  string
@@ -114,33 +117,44 @@ type source struct {
 }
 
 // do makes the call and returns the body of its success.
-func (c *Client) do(ctx context.Context, call call) ([]byte, error) {
+func (c *Client) do(ctx context.Context, call call) (data []byte, err error) {
+	err = c.repeat(ctx, call, func() error {
+		data, err = c.once(ctx, call)
+		return err
+	})
+	return data, err
+}
+
+// repeat makes the call by once until it succeeds, or another time cannot help or is not allowed.
+func (c *Client) repeat(ctx context.Context, call call, once func() error) error {
 	for try := 1; ; try++ {
-		data, err := c.once(ctx, call)
+		err := once()
 		if err == nil || ctx.Err() != nil || try >= call.tries {
-			return data, err
+			return err
 		}
-		wait := backoff(try)
-		var answer *Error
+		again, after := passing(err)
 		var gone *UnreachableError
-		switch {
-		case errors.As(err, &answer):
-			if !answer.Retryable {
-				return nil, err
-			}
-			wait = max(wait, answer.retryAfter)
-		case errors.As(err, &gone):
-			if gone.Refused && !call.patient {
-				return nil, err
-			}
-		default:
-			return nil, err
+		if !again || errors.As(err, &gone) && gone.Refused && !call.patient {
+			return err
 		}
-		stopped := c.pause(ctx, wait)
+		stopped := c.pause(ctx, max(backoff(try), after))
 		if stopped != nil {
-			return nil, err
+			return err
 		}
 	}
+}
+
+// passing reports whether an error may be gone at the next try, and how long that should wait at least.
+func passing(err error) (again bool, after time.Duration) {
+	var answer *Error
+	var gone *UnreachableError
+	switch {
+	case errors.As(err, &answer):
+		return answer.Retryable, answer.retryAfter
+	case errors.As(err, &gone):
+		return true, 0
+	}
+	return false, 0
 }
 
 // backoff is how long to wait after so many failures in a row.
@@ -150,6 +164,23 @@ func backoff(failures int) time.Duration {
 }
 
 func (c *Client) once(ctx context.Context, call call) ([]byte, error) {
+	body, err := c.ask(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = body.Close() }() // read to its end below; nothing is left to fail
+	data, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	if err != nil {
+		return nil, c.unreachable(ctx, err)
+	}
+	if len(data) > maxAnswer {
+		return nil, fmt.Errorf("the answer of %s to %s is larger than %d MB", c.base, call.path, maxAnswer>>20)
+	}
+	return data, nil
+}
+
+// ask makes the call once and returns the body of its success, which has to be closed.
+func (c *Client) ask(ctx context.Context, call call) (io.ReadCloser, error) {
 	req, err := c.request(ctx, call)
 	if err != nil {
 		return nil, err
@@ -158,18 +189,15 @@ func (c *Client) once(ctx context.Context, call call) ([]byte, error) {
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
-	defer func() { _ = resp.Body.Close() }() // read to its end below; nothing is left to fail
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if resp.StatusCode/100 == 2 {
+		return resp.Body, nil
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+	_ = resp.Body.Close() // its status says enough
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
 	}
-	if len(data) > maxAnswer {
-		return nil, fmt.Errorf("the answer of %s to %s is larger than %d MB", c.base, call.path, maxAnswer>>20)
-	}
-	if resp.StatusCode/100 != 2 {
-		return nil, refusal(resp, data)
-	}
-	return data, nil
+	return nil, refusal(resp, data)
 }
 
 func (c *Client) request(ctx context.Context, call call) (*http.Request, error) {

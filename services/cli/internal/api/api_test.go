@@ -33,6 +33,7 @@ type answer struct {
 	header http.Header
 	body   string
 	err    error
+	hang   bool // no answer comes
 }
 
 func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -42,6 +43,10 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}
 	now := a.play[min(len(a.asked), len(a.play))-1]
+	if now.hang {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
 	if now.err != nil {
 		return nil, now.err
 	}

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -151,6 +153,45 @@ func (c *Client) Items(ctx context.Context, production, id, state string) ([]*di
 func (c *Client) Recipients(ctx context.Context, production, id string) ([]*distributionv1.Recipient, []json.RawMessage, error) {
 	return pages(ctx, c, join("productions", production, "distributions", id, "recipients"), "recipients", nil,
 		func() *distributionv1.Recipient { return &distributionv1.Recipient{} })
+}
+
+// Copy writes an item's copy to f, from its beginning, and returns the SHA-256 of what came. A broken connection starts it
+// anew.
+func (c *Client) Copy(ctx context.Context, production, id, item string, f *os.File) (sha string, err error) {
+	get := call{method: http.MethodGet, path: join("productions", production, "distributions", id, "items", item, "copy"), tries: readTries}
+	err = c.repeat(ctx, get, func() error {
+		_, err := f.Seek(0, io.SeekStart)
+		if err == nil {
+			err = f.Truncate(0)
+		}
+		if err != nil {
+			return err
+		}
+		body, err := c.ask(ctx, get)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = body.Close() }() // read to its end, or of no use
+		sum := sha256.New()
+		_, err = io.Copy(localWriter{io.MultiWriter(f, sum)}, body)
+		if err != nil {
+			return c.unreachable(ctx, err)
+		}
+		sha = hex.EncodeToString(sum.Sum(nil))
+		return nil
+	})
+	return sha, err
+}
+
+// localWriter marks the errors of a file as ours.
+type localWriter struct{ io.Writer }
+
+func (w localWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		err = &localError{err}
+	}
+	return n, err
 }
 
 // Events lists what happened to a distribution, oldest first.

@@ -70,19 +70,6 @@ func (c *Client) Follow(ctx context.Context, production, id string, seen func(*d
 	}
 }
 
-// passing reports whether an error may be gone at the next try, and how long that should wait at least.
-func passing(err error) (again bool, after time.Duration) {
-	var answer *Error
-	var gone *UnreachableError
-	switch {
-	case errors.As(err, &answer):
-		return answer.Retryable, answer.retryAfter
-	case errors.As(err, &gone):
-		return true, 0
-	}
-	return false, 0
-}
-
 // watcher follows one distribution.
 type watcher struct {
 	client         *Client
@@ -135,7 +122,7 @@ func (w *watcher) stream(ctx context.Context) (heard bool, err error) {
 	case resp.StatusCode == http.StatusNoContent:
 		return true, nil
 	case resp.StatusCode != http.StatusOK:
-		data, err := io.ReadAll(io.LimitReader(resp.Body, maxLine))
+		data, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
 		if err != nil {
 			return false, w.gone(ctx, within, err)
 		}

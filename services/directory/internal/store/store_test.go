@@ -31,6 +31,8 @@ func TestStore(t *testing.T) {
 		"a verdict of ok is final, a refusal is not": verdicts,
 		"a token is found by its secret's SHA-256":   tokens,
 		"a revoked token stays revoked":              revokedTokens,
+		"a device is one person's":                   devices,
+		"a person's devices are bounded":             deviceBound,
 		"an audit line is recorded once for a call":  auditOnce,
 		"an audit is capped":                         auditCapped,
 		"keys are of one production or of none":      keySpace,

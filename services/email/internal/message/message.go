@@ -47,8 +47,11 @@ type Letter struct {
 	// Production is its name as people know it; empty: the sender's name stands for it.
 	Production string
 	Documents  []Document
-	Missing    []string // names of documents that could not be made
-	Locked     bool
+	// Link is where the recipient fetches Linked, documents of these names; a letter has either these or Documents.
+	Link    string
+	Linked  []string
+	Missing []string // names of documents that could not be made
+	Locked  bool
 	// Attempt is set when an earlier attempt may have reached the recipient; the header says so.
 	Attempt int
 }

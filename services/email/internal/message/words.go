@@ -23,6 +23,8 @@ type words struct {
 	Opening    string
 	Paragraphs [][]string // the coordinator's: paragraphs of lines
 	Documents  []listed
+	Link       string
+	Button     string
 	Missing    []string
 	Locked     string
 	Private    string
@@ -41,7 +43,7 @@ func newWords(l Letter, names []string) words {
 	if sender == "" {
 		sender = l.From.Mailbox()
 	}
-	w := words{Greeting: "Hello,", Opening: opening(sender, len(l.Documents), len(l.Missing))}
+	w := words{Greeting: "Hello,", Opening: opening(sender, l, len(l.Documents)+len(l.Linked))}
 	if l.To.Name() != "" {
 		w.Greeting = "Hello " + l.To.Name() + ","
 	}
@@ -59,15 +61,25 @@ func newWords(l Letter, names []string) words {
 	for _, name := range l.Missing {
 		w.Missing = append(w.Missing, FileName(name))
 	}
-	if len(l.Documents) > 0 {
+	for _, name := range l.Linked {
+		w.Documents = append(w.Documents, listed{Name: FileName(name)})
+	}
+	n := len(w.Documents)
+	if l.Link != "" {
+		w.Link, w.Button = l.Link, "Open my "+pick(n, "document", "documents")
+	}
+	if n > 0 {
 		if l.Locked {
-			w.Locked = "Opening " + pick(len(l.Documents), "it", "them") + " takes a password. It is not in this e-mail: " +
+			w.Locked = "Opening " + pick(n, "it", "them") + " takes a password. It is not in this e-mail: " +
 				"the production office gives it to you separately."
 		}
-		w.Private = pick(len(l.Documents), "This copy was", "These copies were") + " made for you alone and " +
-			pick(len(l.Documents), "is", "are") + " marked as yours. Please keep " + pick(len(l.Documents), "it", "them") +
-			" confidential and do not pass " + pick(len(l.Documents), "it", "them") + " on. " +
+		w.Private = pick(n, "This copy was", "These copies were") + " made for you alone and " +
+			pick(n, "is", "are") + " marked as yours. Please keep " + pick(n, "it", "them") +
+			" confidential and do not pass " + pick(n, "it", "them") + " on. " +
 			"If this e-mail was not meant for you, please tell us and delete it."
+	}
+	if l.Link != "" {
+		w.Private = "The link is yours alone. " + w.Private
 	}
 	answers := l.From
 	if l.ReplyTo != nil {
@@ -77,12 +89,16 @@ func newWords(l Letter, names []string) words {
 	return w
 }
 
-func opening(sender string, documents, missing int) string {
+func opening(sender string, l Letter, documents int) string {
+	missing := len(l.Missing)
 	switch {
 	case documents == 0 && missing == 0:
 		return sender + " has a message for you."
 	case documents == 0:
 		return sender + " meant to send you " + quantity(missing) + ", but " + pick(missing, "it", "they") + " could not be prepared."
+	}
+	if l.Link != "" {
+		return sender + " has sent you " + quantity(documents) + ". Your own " + pick(documents, "copy is", "copies are") + " behind this link."
 	}
 	return sender + " has sent you " + quantity(documents) + ". You will find " + pick(documents, "it", "them") + " attached to this e-mail."
 }

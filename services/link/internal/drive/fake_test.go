@@ -168,7 +168,7 @@ func (f *fake) take() bool {
 	}
 	now := time.Now()
 	if !f.filled.IsZero() {
-		f.tokens = min(f.tokens+f.rate*now.Sub(f.filled).Seconds(), f.rate/10)
+		f.tokens = min(f.tokens+f.rate*now.Sub(f.filled).Seconds(), max(1, f.rate/10))
 	}
 	f.filled = now
 	if f.tokens < 1 {
@@ -191,12 +191,14 @@ func (f *fake) token(w http.ResponseWriter, body []byte) {
 
 func (f *fake) op(r *http.Request) (op, id string) {
 	parts := strings.Split(strings.Trim(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/upload"), "/drive/v3/"), "/"), "/")
-	verb := map[string]string{http.MethodGet: "get", http.MethodPost: "create", http.MethodPatch: "update", http.MethodDelete: "delete", http.MethodPut: "put"}[r.Method]
+	verb := map[string]string{http.MethodGet: "get", http.MethodPost: "create", http.MethodPatch: "update", http.MethodDelete: "delete"}[r.Method]
 	switch {
 	case len(parts) == 1:
 		return "files." + verb, ""
 	case parts[1] == "generateIds":
 		return "ids", ""
+	case len(parts) == 2 && strings.HasPrefix(r.URL.Path, "/upload/"):
+		return "files.chunk", parts[1]
 	case len(parts) == 2:
 		return "files." + verb, parts[1]
 	case len(parts) == 3 && verb == "get":
@@ -223,7 +225,7 @@ func (f *fake) do(w http.ResponseWriter, r *http.Request, op, id string, body []
 	case "files.create":
 		f.create(w, r, body)
 		return
-	case "files.put":
+	case "files.chunk":
 		f.chunk(w, r, id, body)
 		return
 	case "permissions.delete":
@@ -319,8 +321,7 @@ func (f *fake) chunk(w http.ResponseWriter, r *http.Request, id string, body []b
 	made.data = append(made.data, body...)
 	if total != strconv.Itoa(len(made.data)) {
 		w.Header().Set("Range", fmt.Sprintf("bytes=0-%d", len(made.data)-1))
-		w.Header().Set("X-Http-Status-Code-Override", "308")
-		w.WriteHeader(http.StatusPermanentRedirect)
+		w.Header().Set("X-Http-Status-Code-Override", "308") // the client cannot do with a real one
 		return
 	}
 	delete(f.sessions, id)

@@ -63,7 +63,7 @@ func New(cfg Config) (*Client, error) {
 	plain := &http.Client{Transport: bounded{base}, Timeout: cfg.Timeout, CheckRedirect: stay}
 	// The context is the token source's for as long as it lives: it carries the client and never ends.
 	tokens := account.TokenSource(context.WithValue(context.Background(), oauth2.HTTPClient, plain))
-	authorized := &http.Client{Transport: &oauth2.Transport{Source: tokens, Base: bounded{base}}, Timeout: cfg.Timeout, CheckRedirect: stay}
+	authorized := &http.Client{Transport: &oauth2.Transport{Source: tokens, Base: bounded{base}}, CheckRedirect: stay} // its deadline is Send's
 	options := []option.ClientOption{option.WithHTTPClient(authorized)}
 	if cfg.Endpoint != "" {
 		options = append(options, option.WithEndpoint(cfg.Endpoint))
@@ -95,7 +95,9 @@ func ParseCredentials(data []byte) (*jwt.Config, error) {
 
 // Send hands m to FCM. An error is an *Error, or that of ctx when ctx ended first.
 func (c *Client) Send(ctx context.Context, m Message) error {
-	_, err := c.service.Projects.Messages.Send("projects/"+c.cfg.Project, request(m)).Context(ctx).Do()
+	call, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	_, err := c.service.Projects.Messages.Send("projects/"+c.cfg.Project, request(m)).Context(call).Do()
 	if err == nil {
 		return nil
 	}

@@ -72,6 +72,10 @@ func TestEveryPageShapeBearsTheMarkOfItsCopy(t *testing.T) {
 	}
 }
 
+// disputed are broken files of which poppler shows something else than the reader that copies are made with; the copy is
+// as that one sees it.
+var disputed = map[string]bool{"H3-bomb-in-obj-number.pdf": true, "ctm_cm.pdf": true, "minimal-annotless.pdf": true}
+
 // Every file of the corpus has a thumbnail that is like its copy, or neither.
 func TestCorpus(t *testing.T) {
 	dir := os.Getenv("FILIGREE_CORPUS")
@@ -84,7 +88,7 @@ func TestCorpus(t *testing.T) {
 	}
 	b := setup(t)
 	var all []likeness
-	var unlike, refused []string
+	var refused []string
 	for i, path := range files {
 		if testing.Short() && i%5 != 0 {
 			continue
@@ -99,21 +103,23 @@ func TestCorpus(t *testing.T) {
 			if err != nil {
 				var f *fault.Error
 				if !errors.As(err, &f) || f.Transient() {
-					t.Errorf("refused by no stable code: %v", err)
+					t.Fatalf("refused by no stable code: %v", err)
 				}
 				refused = append(refused, f.Reason+" "+name)
 				return
 			}
 			t.Log(got)
 			all = append(all, got)
-			if got.apart > 2 || got.along < 0.85 {
-				unlike = append(unlike, fmt.Sprintf("%s: %v", name, got))
+			// Photographs are JPEGs, whose noise is most of what is apart, and all of it where a page is mostly dark and
+			// the mark hardly changes it.
+			off := got.along < 0.7 && got.unmarked > 0.5
+			if (got.apart > 3.5 || off || got.lacking > 0.05) && !disputed[name] {
+				t.Errorf("the thumbnail is not like the copy: %v", got)
 			}
 		})
 	}
 	slices.Sort(refused)
 	t.Logf("refused:\n%s", strings.Join(refused, "\n"))
-	t.Logf("unlike:\n%s", strings.Join(unlike, "\n"))
 	var apart, along []float64
 	for _, l := range all {
 		apart, along = append(apart, l.apart), append(along, l.along)
@@ -121,5 +127,11 @@ func TestCorpus(t *testing.T) {
 	slices.Sort(apart)
 	slices.Sort(along)
 	n := len(all)
+	if n == 0 {
+		t.Fatal("no file has a thumbnail")
+	}
+	if n >= 20 && (apart[n/2] > 0.5 || along[n/2] < 0.97) {
+		t.Errorf("half of the thumbnails are %.2f apart or more, and correlate by %.3f or less", apart[n/2], along[n/2])
+	}
 	t.Logf("%d thumbnails; apart: median %.2f, 95%% %.2f, worst %.2f of 255; correlation: median %.3f, 5%% %.3f, worst %.3f", n, apart[n/2], apart[n*95/100], apart[n-1], along[n/2], along[n*5/100], along[0])
 }

@@ -19,12 +19,14 @@ type Base struct {
 	depth  int
 	pixels []byte
 	format format
+	// scratch is the renderer's, for all its bases.
+	scratch *scratch
 }
 
 // newBase keeps rgb, in grey if that is all it is.
-func newBase(rgb []byte, size Size) *Base {
+func newBase(rgb []byte, size Size, s *scratch) *Base {
 	n := size.Width * size.Height
-	b := &Base{size: size, depth: 1}
+	b := &Base{size: size, depth: 1, scratch: s}
 	for i := 0; i < len(rgb); i += 3 {
 		if rgb[i] != rgb[i+1] || rgb[i] != rgb[i+2] {
 			b.depth = 4

@@ -33,6 +33,8 @@ type Renderer struct {
 	cfg   Config
 	slots chan struct{}
 	tool  string
+
+	scratch scratch
 }
 
 // New returns a renderer; it fails where there is no poppler.
@@ -91,7 +93,7 @@ func (r *Renderer) Page(ctx context.Context, src *os.File, number int, size Size
 	if err != nil {
 		return nil, err
 	}
-	base, err := readPPM(data, size)
+	base, err := readPPM(data, size, &r.scratch)
 	if err != nil {
 		return nil, unrenderable(err)
 	}
@@ -126,11 +128,11 @@ func childFault(err error) error {
 }
 
 // readPPM reads a picture of exactly size, as poppler writes it.
-func readPPM(data []byte, size Size) (*Base, error) {
+func readPPM(data []byte, size Size, s *scratch) (*Base, error) {
 	header := fmt.Appendf(nil, "P6\n%d %d\n255\n", size.Width, size.Height)
 	pixels, ok := bytes.CutPrefix(data, header)
 	if !ok || len(pixels) != size.Width*size.Height*3 {
 		return nil, fmt.Errorf("poppler wrote %d bytes starting %.20q, want a picture of %d by %d", len(data), data, size.Width, size.Height)
 	}
-	return newBase(pixels, size), nil
+	return newBase(pixels, size, s), nil
 }

@@ -44,7 +44,9 @@ type SendRequest struct {
 	ReplyTo *Address `protobuf:"bytes,10,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	// Id of the recipient's link: the message then carries its address instead of attachments. The address is asked for
 	// right before the message is composed.
-	Link          string `protobuf:"bytes,11,opt,name=link,proto3" json:"link,omitempty"`
+	Link string `protobuf:"bytes,11,opt,name=link,proto3" json:"link,omitempty"`
+	// Names of the documents behind the link.
+	Linked        []string `protobuf:"bytes,12,rep,name=linked,proto3" json:"linked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -154,6 +156,13 @@ func (x *SendRequest) GetLink() string {
 		return x.Link
 	}
 	return ""
+}
+
+func (x *SendRequest) GetLinked() []string {
+	if x != nil {
+		return x.Linked
+	}
+	return nil
 }
 
 type Address struct {
@@ -360,7 +369,7 @@ var File_filigree_email_v1_email_proto protoreflect.FileDescriptor
 
 const file_filigree_email_v1_email_proto_rawDesc = "" +
 	"\n" +
-	"\x1dfiligree/email/v1/email.proto\x12\x11filigree.email.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n" +
+	"\x1dfiligree/email/v1/email.proto\x12\x11filigree.email.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x04\n" +
 	"\vSendRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -376,7 +385,8 @@ const file_filigree_email_v1_email_proto_rawDesc = "" +
 	"\x0fproduction_name\x18\t \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x0eproductionName\x125\n" +
 	"\breply_to\x18\n" +
 	" \x01(\v2\x1a.filigree.email.v1.AddressR\areplyTo\x12\x1b\n" +
-	"\x04link\x18\v \x01(\tB\a\xbaH\x04r\x02\x18@R\x04link\"I\n" +
+	"\x04link\x18\v \x01(\tB\a\xbaH\x04r\x02\x18@R\x04link\x12 \n" +
+	"\x06linked\x18\f \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\x06linked\"I\n" +
 	"\aAddress\x12\x1c\n" +
 	"\x04name\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\x12 \n" +
 	"\x05email\x18\x02 \x01(\tB\n" +

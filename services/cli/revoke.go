@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+)
+
+type revokeCmd struct {
+	serverFlags
+	productionFlag
+	ID   string `arg:"" help:"The distribution."`
+	JSON bool   `name:"json" help:"Print one JSON document: {\"links_revoked\":…,\"beyond_recall\":…,\"distribution\":…}."`
+}
+
+func (c *revokeCmd) Run(ctx context.Context, t *term) error {
+	client, err := c.client(coordinator)
+	if err != nil {
+		return err
+	}
+	answer, raw, err := client.Revoke(ctx, c.Production, c.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return t.document(raw)
+	}
+	d := answer.GetDistribution()
+	t.print("%s %s: %s; no new mail starts", d.GetId(), word(d), endedLinks(d, int(answer.GetLinksRevoked())))
+	if n := int(answer.GetBeyondRecall()); n > 0 {
+		t.print("%s, which cannot be called back", plural(n, "person has their copies attached to a mail", "people have their copies attached to a mail"))
+	}
+	if !hasLinks(d) {
+		return nil
+	}
+	recipients, _, err := client.Recipients(ctx, c.Production, c.ID)
+	if err != nil {
+		return fmt.Errorf("it is done, and who had downloaded theirs could not be read: %w", err)
+	}
+	downloaded := 0
+	for _, r := range recipients {
+		if r.GetDelivery().GetDownloadedAt() != nil {
+			downloaded++
+		}
+	}
+	if downloaded > 0 {
+		t.print("%s, which cannot be called back; see filigree recipients %s%s",
+			plural(downloaded, "person had downloaded theirs", "people had downloaded theirs"), c.ID, c.hint())
+	}
+	return nil
+}
+
+func endedLinks(d *distributionv1.Distribution, n int) string {
+	switch {
+	case !hasLinks(d):
+		return "it has no links to end"
+	case n == 0:
+		return "no link was working"
+	}
+	return plural(n, "link ended", "links ended")
+}

@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/filigreehq/filigree/pkg/blob"
+	"github.com/filigreehq/filigree/pkg/run"
+	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
+	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+)
+
+// Process is a gateway in a process of its own.
+type Process struct {
+	run.Flags
+	Blob         string `required:"" placeholder:"URL" help:"Where documents are kept: a folder, or s3://bucket?region=…."`
+	Orchestrator string `required:"" placeholder:"HOST:PORT" help:"Where distributions are; several replicas with commas between."`
+	Directory    string `required:"" placeholder:"HOST:PORT" help:"Where the directory is; several replicas with commas between."`
+	Config       Config `embed:""`
+}
+
+// Build implements run.Service.
+func (p *Process) Build(ctx context.Context, h *run.Host) error {
+	blobs, err := blob.Open(ctx, p.Blob)
+	if err != nil {
+		return err
+	}
+	h.Closer("blobs", blobs.Close)
+	orch, err := h.Dial("orchestrator", p.Orchestrator)
+	if err != nil {
+		return err
+	}
+	dir, err := h.Dial("directory", p.Directory)
+	if err != nil {
+		return err
+	}
+	s, err := New(p.Config, Deps{
+		Directory: directoryv1.NewDirectoryServiceClient(dir), Files: filev1.NewFileServiceClient(dir),
+		Distributions: distributionv1.NewDistributionServiceClient(orch), Blobs: blobs, Log: h.Log,
+	})
+	if err != nil {
+		return err
+	}
+	lis, err := net.Listen("tcp", p.Config.Addr)
+	if err != nil {
+		return fmt.Errorf("serve on --addr %s: %w", p.Config.Addr, err)
+	}
+	h.Loop("http", func(ctx context.Context) error { return s.Serve(ctx, lis) })
+	h.Says("http", lis.Addr().String())
+	return nil
+}
