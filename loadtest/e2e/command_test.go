@@ -119,7 +119,7 @@ func TestExitCodes(t *testing.T) {
 	notes := write("notes.pdf", "These are notes and no PDF.\n")
 	got = s.cli(t, "send", "--file", notes, "--file", sheet, "--to", good, "--wait")
 	got.exits(t, "one of two files is none", 2, "notes.pdf", "PDF_NOT_A_PDF")
-	s.cli(t, "send", "--file", write("empty.pdf", ""), "--to", good, "--wait").exits(t, "an empty file", 2, "empty.pdf", "FILE_EMPTY")
+	s.cli(t, "send", "--file", write("empty.pdf", ""), "--to", good, "--wait").exits(t, "an empty file alone", 1, "empty.pdf", "FILE_EMPTY")
 
 	// No server: where nobody listens, and where one has gone.
 	lis, err := net.Listen("tcp", "127.0.0.1:0")

@@ -209,6 +209,8 @@ func outOfMemory(said string) bool {
 	for _, words := range []string{
 		"out of memory", "cannot allocate memory", "stack exceeds", "stack overflow", "bad_alloc",
 		"failed to create new OS thread", "Out of memory", "(errno: 12)",
+		// Go's collector does not look whether the kernel gave it what it asked for (seen with 1.26 in spanQueue.tryDrain).
+		"unexpected signal during runtime execution", "SIGSEGV: segmentation violation\nPC=",
 	} {
 		if strings.Contains(said, words) {
 			return true
