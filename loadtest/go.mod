@@ -11,6 +11,7 @@ require (
 
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.1 // indirect
+	github.com/filigreehq/filigree/pkg v0.0.0
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.32.0 // indirect
 	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
@@ -21,3 +22,5 @@ require (
 )
 
 replace github.com/filigreehq/filigree/proto => ../proto
+
+replace github.com/filigreehq/filigree/pkg => ../pkg

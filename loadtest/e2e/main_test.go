@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +40,8 @@ func run(m *testing.M) int {
 	program = filepath.Join(dir, "filigree")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/filigreehq/filigree/services/cli/cmd/filigree").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", "github.com/filigreehq/filigree/services/cli/cmd/filigree",
+		"github.com/filigreehq/filigree/services/...").CombinedOutput()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "build filigree: %v\n%s", err, out)
 		return 1
@@ -64,8 +67,14 @@ func (s system) api(role string) *client {
 func installation(t *testing.T) system {
 	t.Helper()
 	path := os.Getenv("FILIGREE_E2E_CREDENTIALS")
-	if path == "" {
+	deploy := os.Getenv("FILIGREE_E2E_DEPLOY")
+	switch {
+	case path != "":
+	case deploy == "":
 		return start(t).system()
+	default:
+		parts := strings.Split(deploy, ",")
+		return startFleet(t, slices.Contains(parts, "tls"), slices.Contains(parts, "s3")).system()
 	}
 	outbox := os.Getenv("FILIGREE_E2E_OUTBOX")
 	if outbox == "" {

@@ -4,6 +4,7 @@ package run
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,8 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"crypto/rand"
-
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -26,7 +25,6 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/rpc"
 	"github.com/filigreehq/filigree/pkg/worker"
-	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 )
 
 // Flags are what every process takes.
@@ -89,7 +87,7 @@ func (h *Host) Work(addresses string, slots int, functions ...worker.Function) e
 	if err != nil {
 		return err
 	}
-	w := worker.New(worker.Config{Name: WorkerName(h.name), Slots: slots}, taskv1.NewTaskServiceClient(conn), h.Log, functions...)
+	w := worker.Over(worker.Config{Name: WorkerName(h.name), Slots: slots}, conn, h.Log, functions...)
 	h.Loop("worker", w.Run)
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -123,6 +124,11 @@ func New(cfg Config, tasks taskv1.TaskServiceClient, log *slog.Logger, functions
 		w.names = append(w.names, f.name)
 	}
 	return w
+}
+
+// Over is New over a connection to the orchestrators.
+func Over(cfg Config, conn grpc.ClientConnInterface, log *slog.Logger, functions ...Function) *Worker {
+	return New(cfg, taskv1.NewTaskServiceClient(conn), log, functions...)
 }
 
 // Run works until ctx ends, then takes nothing new, lets running tasks finish for the grace period, hands the rest

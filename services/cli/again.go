@@ -66,7 +66,7 @@ func (c *resendCmd) Run(ctx context.Context, t *term) error {
 	if c.JSON {
 		return t.document(raw)
 	}
-	t.print("%s %s: sending to %s <%s> again", r.GetId(), r.GetDelivery().GetState(), r.GetName(), r.GetEmail())
+	t.print("%s: sending to %s <%s> again", r.GetId(), r.GetName(), r.GetEmail())
 	t.say("see how it went with: filigree recipients %s%s", c.ID, c.hint())
 	return nil
 }

@@ -38,6 +38,9 @@ func (c *downloadCmd) Run(ctx context.Context, t *term) error {
 	if len(ids) > 0 {
 		items = slices.DeleteFunc(items, func(i *distributionv1.Item) bool { return !slices.Contains(ids, i.GetRecipient().GetId()) })
 	}
+	if len(items) == 0 {
+		return refuse("RECIPIENT_UNKNOWN", "none of these recipients is in %s: see filigree recipients %s%s", c.ID, c.ID, c.hint())
+	}
 	err = os.MkdirAll(c.Out, 0o700)
 	if err != nil {
 		return refuse("OUT_BAD", "the folder for the copies cannot be made: %v", err)

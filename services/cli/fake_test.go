@@ -32,6 +32,7 @@ type fake struct {
 	outcome string              // the state a distribution ends in with its second look; "" never ends
 	looks   map[string]int      // by distribution: how often somebody saw it
 	resumed []string            // each Last-Event-ID that came
+	revoked map[string]bool     // by distribution: its links are ended
 	named   []string            // the recipients that the last retry named
 	later   []*http.Server      // those that restarts started
 	keys    map[string]created  // by idempotency key
@@ -74,6 +75,7 @@ func newFake() *fake {
 	f.handle(mux, "items", "GET /v1/productions/{production}/distributions/{id}/items", "", f.items)
 	f.handle(mux, "recipients", "GET /v1/productions/{production}/distributions/{id}/recipients", "", f.recipients)
 	f.handle(mux, "resend", "POST /v1/productions/{production}/distributions/{id}/recipients/{recipient}", "", f.resend)
+	f.handle(mux, "copy", "GET /v1/productions/{production}/distributions/{id}/items/{item}/copy", "coordinator", f.copy)
 	f.handle(mux, "events", "GET /v1/productions/{production}/distributions/{id}/events", "", f.events)
 	f.handle(mux, "reveal", "POST /v1/productions/{production}/recipients/{id}", "coordinator", f.reveal)
 	mux.HandleFunc("GET /v1/productions/{production}/distributions/{id}/watch", f.watch)

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"slices"
@@ -157,6 +158,9 @@ func (f *fake) items(r *http.Request, _ []byte) (any, *problem) {
 			case d.EndedAt == nil:
 				i.State = "running"
 			}
+			if i.State == "done" {
+				i.Sha256 = fmt.Sprintf("%x", sha256.Sum256(copyOf(i.Id)))
+			}
 			if want := r.FormValue("state"); want == "" || want == i.State {
 				all = append(all, i)
 			}
@@ -164,6 +168,17 @@ func (f *fake) items(r *http.Request, _ []byte) (any, *problem) {
 	}
 	part, next := page(r, all)
 	return &distributionv1.ListItemsResponse{Items: part, NextPageToken: next}, nil
+}
+
+func copyOf(item string) []byte { return []byte("copy of " + item) }
+
+// copy sends the copies of all but the third recipient.
+func (f *fake) copy(r *http.Request, _ []byte) (any, *problem) {
+	item := r.PathValue("item")
+	if strings.HasSuffix(item, ".3") {
+		return nil, &problem{404, "ARTIFACT_MISSING", "this has not been made for item " + item + ", or not yet"}
+	}
+	return copyOf(item), nil
 }
 
 func (f *fake) recipients(r *http.Request, _ []byte) (any, *problem) {
@@ -192,7 +207,7 @@ func (f *fake) recipients(r *http.Request, _ []byte) (any, *problem) {
 		}
 		if d.Mode != "attachment" && d.State == "completed" {
 			v.Delivery.Access = "active"
-			if d.CancelRequested {
+			if f.revoked[d.Id] {
 				v.Delivery.Access = "revoked"
 			}
 			if i == 0 {

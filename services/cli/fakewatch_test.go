@@ -121,13 +121,13 @@ func (f *fake) act(r *http.Request, body []byte) (any, *problem) {
 		switch {
 		case d.Mode == "attachment":
 			answer.BeyondRecall = sent
-		case !d.CancelRequested:
+		case !f.revoked[d.Id]:
 			answer.LinksRevoked = sent
 		}
 		if d.EndedAt == nil {
 			f.stop(d)
 		}
-		d.CancelRequested = true
+		f.revoked[d.Id] = true
 		return answer, nil
 	case "retry":
 		return f.retry(d, body)

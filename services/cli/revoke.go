@@ -27,7 +27,11 @@ func (c *revokeCmd) Run(ctx context.Context, t *term) error {
 		return t.document(raw)
 	}
 	d := answer.GetDistribution()
-	t.print("%s %s: %s; no new mail starts", d.GetId(), word(d), endedLinks(d, int(answer.GetLinksRevoked())))
+	stopped := ""
+	if d.GetCancelRequested() {
+		stopped = "; no new mail starts"
+	}
+	t.print("%s %s: %s%s", d.GetId(), word(d), endedLinks(d, int(answer.GetLinksRevoked())), stopped)
 	if n := int(answer.GetBeyondRecall()); n > 0 {
 		t.print("%s, which cannot be called back", plural(n, "person has their copies attached to a mail", "people have their copies attached to a mail"))
 	}

@@ -67,7 +67,7 @@ func (c *sendCmd) Run(ctx context.Context, t *term) error {
 		return err
 	}
 	if c.HoldFor > 0 {
-		t.say("nothing goes out before %s are over; until then this undoes it: filigree cancel %s%s", c.HoldFor, d.GetId(), c.hint())
+		t.say("nothing goes out for %s; until then this undoes it: filigree cancel %s%s", c.HoldFor, d.GetId(), c.hint())
 	}
 	if c.Wait.limit > 0 {
 		return follower{c.productionFlag, c.Wait.limit, c.JSON}.follow(ctx, t, client, d, raw)

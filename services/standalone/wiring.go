@@ -16,7 +16,6 @@ import (
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
-	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/directory"
 	"github.com/filigreehq/filigree/services/email"
@@ -177,7 +176,7 @@ func (p *resources) work(connect connector, g *run.Group, name string, slots int
 	if err != nil {
 		return err
 	}
-	w := worker.New(worker.Config{Name: run.WorkerName(name), Slots: slots}, taskv1.NewTaskServiceClient(conn), p.log, functions...)
+	w := worker.Over(worker.Config{Name: run.WorkerName(name), Slots: slots}, conn, p.log, functions...)
 	g.Loop(name+" worker", w.Run)
 	return nil
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -230,5 +231,38 @@ func TestUploadRepeatsTheWholeFile(t *testing.T) {
 	_, err = c.Upload(context.Background(), "p", "gone.pdf", path+"x", func(r io.Reader) io.Reader { return r })
 	if !errors.Is(err, os.ErrNotExist) || tries != 2 {
 		t.Errorf("Upload of nothing = %v after %d tries", err, tries)
+	}
+}
+
+// TestCopyStartsAnew breaks the connection in the middle of a copy, over real sockets.
+func TestCopyStartsAnew(t *testing.T) {
+	tries := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tries++
+		text := strings.Repeat("y", 1<<20)
+		if tries == 1 {
+			text = strings.Repeat("x", 2<<20)
+			w.Header().Set("Content-Length", "3000000")
+		}
+		_, _ = io.WriteString(w, text)
+		if tries == 1 {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	defer s.Close()
+	c, err := api.New(s.URL, "secret", "filigree/test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "copy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := c.Copy(t.Context(), "p", "D1", "D1.1.1", f)
+	want := fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Repeat("y", 1<<20))))
+	info, _ := f.Stat()
+	if err != nil || got != want || info.Size() != 1<<20 || tries != 2 {
+		t.Errorf("Copy = %s, %v after %d tries, %d bytes; want %s", got, err, tries, info.Size(), want)
 	}
 }

@@ -1,0 +1,309 @@
+package e2e_test
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/filigreehq/filigree/pkg/s3test"
+	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+)
+
+// fleet is every service in processes of its own, two of those that there may be many of, on one Redis.
+type fleet struct {
+	t       *testing.T
+	dir     string
+	secure  bool
+	blob    string
+	mail    *mailServer
+	ports   map[string][]string // by service: where each replica serves gRPC
+	front   string              // where the gateway serves
+	links   string              // where recipients are served
+	token   string              // of role admin
+	running map[string]*exec.Cmd
+	gone    map[string]chan struct{}
+	mu      sync.Mutex
+}
+
+// replicas says how many there are of each service, in an order in which each finds what it needs at start.
+var replicas = []struct {
+	service string
+	n       int
+}{
+	{"link", 2}, {"watermark", 2}, {"directory", 2}, {"orchestrator", 2}, {"thumbnail", 1}, {"email", 2}, {"push", 1}, {"gateway", 1},
+}
+
+// startFleet starts everything. secure is mutual TLS between services; s3 keeps documents in a real S3 server.
+func startFleet(t *testing.T, secure, s3 bool) *fleet {
+	t.Helper()
+	need(t, "redis-server")
+	f := &fleet{t: t, dir: t.TempDir(), secure: secure, ports: map[string][]string{}, running: map[string]*exec.Cmd{}, gone: map[string]chan struct{}{}}
+	f.mail = serveMail(t, nil)
+	f.blob = filepath.Join(f.dir, "blobs")
+	if s3 {
+		f.blob = s3test.New(t)
+	}
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails (crypto/rand)
+	f.token = "fg_" + base64.RawURLEncoding.EncodeToString(secret)
+	ring, err := json.Marshal(map[string]any{"active": 1, "keys": map[string]string{"1": base64.StdEncoding.EncodeToString(secret)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write("keys.json", ring)
+	if secure {
+		f.certificates()
+	}
+	for _, r := range replicas {
+		for range r.n {
+			f.ports[r.service] = append(f.ports[r.service], freePort(t))
+		}
+	}
+	f.front, f.links = freePort(t), freePort(t)
+	t.Cleanup(f.stop)
+	f.startRedis()
+	for _, r := range replicas {
+		for i := range r.n {
+			f.start(r.service, i)
+		}
+	}
+	return f
+}
+
+func (f *fleet) write(name string, data []byte) {
+	err := os.WriteFile(filepath.Join(f.dir, name), data, 0o600)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// freePort finds a port that nobody has. Between this and its being taken somebody else may take it, which is rare.
+func freePort(t *testing.T) string {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	return lis.Addr().String()
+}
+
+func (f *fleet) socket() string { return filepath.Join(f.dir, "redis.sock") }
+
+func (f *fleet) startRedis() {
+	f.t.Helper()
+	cmd := exec.Command("redis-server", "--port", "0", "--unixsocket", f.socket(), "--dir", f.dir, "--save", "",
+		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
+	f.spawn("redis-0", cmd, nil)
+	await(f.t, 20*time.Second, "redis-server answers", func() (bool, error) {
+		conn, err := net.Dial("unix", f.socket())
+		if err != nil {
+			return false, err
+		}
+		defer conn.Close()
+		_, err = fmt.Fprint(conn, "PING\r\n")
+		if err != nil {
+			return false, err
+		}
+		answer, err := bufio.NewReader(conn).ReadString('\n')
+		return strings.HasPrefix(answer, "+PONG"), err
+	})
+}
+
+// flags are those that a service needs to find the others.
+func (f *fleet) flags(service string, i int) []string {
+	at := func(name string) string { return strings.Join(f.ports[name], ",") }
+	flags := []string{"--listen", f.ports[service][i], "--log-level", "info"}
+	if f.secure {
+		flags = append(flags, "--tls-ca", filepath.Join(f.dir, "ca.pem"),
+			"--tls-cert", filepath.Join(f.dir, service+".pem"), "--tls-key", filepath.Join(f.dir, service+".key"))
+	}
+	for _, need := range []struct {
+		flag, value string
+		services    []string
+	}{
+		{"--redis", "unix://" + f.socket(), []string{"orchestrator", "directory", "link"}},
+		{"--keys", filepath.Join(f.dir, "keys.json"), []string{"directory", "watermark", "link"}},
+		{"--blob", f.blob, []string{"directory", "watermark", "thumbnail", "link", "email", "gateway"}},
+		{"--orchestrator", at("orchestrator"), []string{"watermark", "thumbnail", "link", "email", "push", "gateway"}},
+		{"--directory", at("directory"), []string{"orchestrator", "push", "gateway"}},
+		{"--watermark", at("watermark"), []string{"directory", "thumbnail"}},
+		{"--link", at("link"), []string{"orchestrator", "email"}},
+		{"--admin-token", f.token, []string{"directory"}},
+		{"--smtp", f.mail.url(), []string{"email"}},
+		{"--from", "office@example.com", []string{"email"}},
+		{"--retry-after", "1s", []string{"email"}},
+	} {
+		if slices.Contains(need.services, service) {
+			flags = append(flags, need.flag, need.value)
+		}
+	}
+	switch {
+	case service == "gateway":
+		flags = append(flags, "--addr", f.front)
+	case service == "link" && i == 0:
+		flags = append(flags, "--addr", f.links)
+	case service == "link":
+		flags = append(flags, "--addr", "127.0.0.1:0", "--url", "http://"+f.links)
+	}
+	return flags
+}
+
+// start starts a replica of a service and waits until it is ready.
+func (f *fleet) start(service string, i int) {
+	f.t.Helper()
+	cmd := exec.Command(filepath.Join(filepath.Dir(program), service), f.flags(service, i)...)
+	ready := make(chan struct{})
+	f.spawn(fmt.Sprint(service, "-", i), cmd, ready)
+	select {
+	case <-ready:
+	case <-f.gone[fmt.Sprint(service, "-", i)]:
+		log, _ := os.ReadFile(filepath.Join(f.dir, fmt.Sprint(service, "-", i, ".log")))
+		f.t.Fatalf("%s ended before it was ready:\n%s", service, log)
+	case <-time.After(60 * time.Second):
+		f.t.Fatalf("%s was not ready within a minute", service)
+	}
+}
+
+// spawn runs cmd under name, its words in a file; ready, if not nil, is closed when it says "ready".
+func (f *fleet) spawn(name string, cmd *exec.Cmd, ready chan struct{}) {
+	f.t.Helper()
+	log, err := os.OpenFile(filepath.Join(f.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	cmd.Stderr = log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	err = cmd.Start()
+	if err != nil {
+		f.t.Fatalf("start %s: %v", name, err)
+	}
+	gone := make(chan struct{})
+	f.mu.Lock()
+	f.running[name], f.gone[name] = cmd, gone
+	f.mu.Unlock()
+	go func() {
+		defer close(gone)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if ready != nil && strings.HasPrefix(lines.Text(), "ready ") {
+				close(ready)
+				ready = nil
+			}
+		}
+		_ = cmd.Wait() // killed, as often as not
+		_ = log.Close()
+	}()
+}
+
+// kill ends a process as kill -9 does.
+func (f *fleet) kill(name string) {
+	f.mu.Lock()
+	cmd, gone := f.running[name], f.gone[name]
+	f.mu.Unlock()
+	_ = cmd.Process.Kill() // already gone is as good
+	<-gone
+}
+
+// stop ends everything, in order, and tells what a failed test may want to know.
+func (f *fleet) stop() {
+	for i := len(replicas) - 1; i >= 0; i-- {
+		for n := range replicas[i].n {
+			name := fmt.Sprint(replicas[i].service, "-", n)
+			cmd := f.running[name]
+			if cmd == nil {
+				continue
+			}
+			_ = cmd.Process.Signal(os.Interrupt) // already gone is as good
+			select {
+			case <-f.gone[name]:
+			case <-time.After(30 * time.Second):
+				f.t.Errorf("%s did not stop within 30 s", name)
+				f.kill(name)
+			}
+		}
+	}
+	if f.running["redis-0"] != nil {
+		f.kill("redis-0")
+	}
+	if !f.t.Failed() {
+		return
+	}
+	logs, _ := filepath.Glob(filepath.Join(f.dir, "*.log"))
+	for _, path := range logs {
+		text, _ := os.ReadFile(path)
+		f.t.Logf("last words of %s:\n%s", filepath.Base(path), text[max(0, len(text)-1500):])
+	}
+}
+
+// system is the fleet as the suite sees it.
+func (f *fleet) system() system {
+	f.t.Helper()
+	s := system{url: "http://" + f.front, tokens: map[string]string{"admin": f.token}, box: f.mail.box}
+	for _, role := range []string{"coordinator", "oncall"} {
+		s.tokens[role] = f.makeToken(role)
+	}
+	return s
+}
+
+func (f *fleet) makeToken(role string) string {
+	f.t.Helper()
+	admin := &client{base: "http://" + f.front, token: f.token, production: "default"}
+	answer, err := admin.do("POST", "/v1/tokens", []byte(`{"role":"`+role+`","productions":["*"]}`), map[string]string{"Content-Type": "application/json"})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var made struct {
+		Token string `json:"token"`
+	}
+	err = json.Unmarshal(answer, &made)
+	if err != nil || made.Token == "" {
+		f.t.Fatalf("token of role %s: %s, %v", role, answer, err)
+	}
+	return made.Token
+}
+
+// One of every kind of process dies in the middle of 200 items, and Redis, too: every item ends once, everybody has
+// their mail.
+func TestFleetLosesOneOfEachKind(t *testing.T) {
+	f := startFleet(t, false, false)
+	s := f.system()
+	docs, _ := sampleDocuments(t)
+	for n := range 7 { // ten files
+		docs = append(docs, document{fmt.Sprint("copy-", n, ".pdf"), "", append(slices.Clone(docs[1].data), fmt.Sprint("\n% ", n, "\n")...)})
+	}
+	req, id := order(t, s.api("coordinator"), docs, &distributionv1.CreateDistributionRequest{Recipients: crowd(20)})
+	c := s.api("coordinator")
+	for i, victim := range []string{"orchestrator-0", "watermark-0", "link-0", "email-0", "thumbnail-0", "directory-0", "redis-0"} {
+		reached := int32(10 + 20*i)
+		await(t, 2*time.Minute, fmt.Sprint(reached, " copies are made"), func() (bool, error) {
+			d, err := c.distribution(id)
+			if err != nil {
+				return false, err
+			}
+			return d.GetSteps()[1].GetDone() >= reached || d.GetEndedAt() != nil, nil
+		})
+		f.kill(victim)
+		service, _, _ := strings.Cut(victim, "-")
+		if service == "redis" {
+			f.startRedis()
+		} else if service != "orchestrator" && service != "watermark" {
+			f.start(service, 0)
+		}
+	}
+	judged(t, s, req, id, 3*time.Minute)
+}
