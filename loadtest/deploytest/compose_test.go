@@ -179,3 +179,18 @@ func TestComposePublishesToThisMachineOnly(t *testing.T) {
 		}
 	}
 }
+
+// Redis answers when it is on disk and forgets nothing; the services refuse the worst, and take every second's fsync.
+func TestRedisKeepsWhatItAnswered(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string][]string{
+		"compose.yaml": read(t, filepath.Join(deploy, "compose.yaml"))[0].at("services", "redis", "command").texts(),
+		"redis.yaml":   manifests(t)["StatefulSet"]["redis"].at("spec", "template", "spec", "containers").named("redis").at("command").texts(),
+	} {
+		for _, want := range []string{"--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction"} {
+			if !strings.Contains(strings.Join(command, " "), want) {
+				t.Errorf("%s starts %s, without %s", name, command, want)
+			}
+		}
+	}
+}

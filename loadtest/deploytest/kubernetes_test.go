@@ -181,7 +181,7 @@ func TestKubernetesNamesLeadSomewhere(t *testing.T) {
 			}
 		}
 	}
-	// select finds the pods that a selector is for.
+	// selected is the pod that a selector is for.
 	selected := func(selector node) node {
 		for _, pod := range pods {
 			if labels(pod.at("metadata", "labels")) == labels(selector) {
@@ -209,13 +209,15 @@ func TestKubernetesNamesLeadSomewhere(t *testing.T) {
 		}
 	}
 	for name, policy := range all["NetworkPolicy"] {
-		if name != "default" && !selected(policy.at("spec", "podSelector", "matchLabels")).there() {
-			t.Errorf("network policy %s is for no pod", name)
+		selector := policy.at("spec", "podSelector", "matchLabels")
+		if name != "default" && (!selected(selector).there() || selector.at("app.kubernetes.io/name").text() != name) {
+			t.Errorf("network policy %s is for no pod, or for another's", name)
 		}
 	}
 	for name, pdb := range all["PodDisruptionBudget"] {
-		if !selected(pdb.at("spec", "selector", "matchLabels")).there() {
-			t.Errorf("disruption budget %s is for no pod", name)
+		selector := pdb.at("spec", "selector", "matchLabels")
+		if !selected(selector).there() || selector.at("app.kubernetes.io/name").text() != name {
+			t.Errorf("disruption budget %s is for no pod, or for another's", name)
 		}
 	}
 	everybody(t, slices.Collect(maps.Keys(all["PodDisruptionBudget"])))

@@ -4,11 +4,12 @@
 // else, everything said on the way goes to standard error; an error is one line "filigree: <sentence> (CODE)", details
 // indented below it; and the exit codes
 //
-//	0  done; for `send --wait`: every required delivery is sent
+//	0  done; for `send --wait` and `retry --wait`: every required delivery is sent
 //	1  wrong usage, or the server or we refused
 //	2  it ended with failures, or `--wait` ran out or was interrupted: what is open is said
 //	3  no server was reached
 //
 // Everything that is sent is sent at most once by us: `send` repeats a request whose answer was lost under the same
-// idempotency key. Interrupting `send --wait` leaves the distribution running. Bars and colours are for terminals only.
+// idempotency key; `retry` and `resend` have none, are not repeated, and say how to find out. Waiting follows the server's
+// event stream, through restarts of the server and connections that break. Interrupting it leaves the distribution running. Bars and colours are for terminals only.
 package cli

@@ -56,7 +56,7 @@ func newFake() *fake {
 	f := &fake{
 		calls: map[string]int{}, faults: map[string][]string{}, outcome: "completed", keys: map[string]created{},
 		looks: map[string]int{}, people: map[string][]*distributionv1.RecipientInput{}, files: map[string]*filev1.File{},
-		again:  map[string]*distributionv1.Delivery{},
+		revoked: map[string]bool{}, again: map[string]*distributionv1.Delivery{},
 		prods:  []*directoryv1.Production{{Id: "default", Name: "Default", CreatedAt: timestamppb.New(epoch)}},
 		tokens: map[string]string{"coordinator-secret": "coordinator", "admin-secret": "admin"},
 	}

@@ -226,7 +226,7 @@ func unit(i *distributionv1.Item, step string) string {
 	switch step {
 	case "prepare":
 		return "f" + parts[1]
-	case "email":
+	case "link", "email", "push":
 		return "r" + parts[2]
 	}
 	return "i" + parts[1] + "." + parts[2]
