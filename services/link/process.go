@@ -20,6 +20,7 @@ type Process struct {
 	Blob         string          `required:"" placeholder:"URL" help:"Where documents are kept: a folder, or s3://bucket?region=…."`
 	Orchestrator string          `required:"" placeholder:"HOST:PORT" help:"Where tasks come from; several replicas with commas between."`
 	Slots        int             `default:"8" help:"How many links are made at once."`
+	Drive        DriveConfig     `embed:""`
 	Config       Config          `embed:""`
 }
 
@@ -51,7 +52,12 @@ func (p *Process) Build(ctx context.Context, h *run.Host) error {
 	if p.Config.URL == "" {
 		p.Config.URL = "http://" + lis.Addr().String()
 	}
-	s, err := New(p.Config, Deps{Redis: client, Blobs: blobs, Keys: keys, Log: h.Log})
+	drive, err := OpenDrive(ctx, p.Drive, blobs)
+	if err != nil {
+		_ = lis.Close() // the first error is the one to tell
+		return err
+	}
+	s, err := New(p.Config, Deps{Redis: client, Blobs: blobs, Keys: keys, Drive: drive, Log: h.Log})
 	if err != nil {
 		_ = lis.Close() // the first error is the one to tell
 		return err

@@ -55,9 +55,19 @@ func TestRetryDoesWhatFailedAndNothingElse(t *testing.T) {
 	if d.GetState() != "completed_with_failures" || d.GetItems().GetDone() != 3 || d.GetItems().GetFailed() != 7 {
 		t.Fatalf("before: %v", d)
 	}
+	// As long as nothing new comes of it, nobody who has their mail gets another.
+	mails := len(b.sent["p1@example.com"])
+	err := b.retry(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d = b.until(id, ended)
+	if len(b.sent["p1@example.com"]) != mails || d.GetItems().GetDone() != 3 || d.GetRecipients().GetSent() != 3 {
+		t.Errorf("a retry in vain: %d mails to one person, was %d; %v", len(b.sent["p1@example.com"]), mails, d)
+	}
 	broken.Store(false)
 	stamped := stamps.Load()
-	err := b.retry(id)
+	err = b.retry(id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +80,10 @@ func TestRetryDoesWhatFailedAndNothingElse(t *testing.T) {
 	}
 	for _, r := range b.recipients(id) {
 		mails := b.sent[r.GetEmail()]
-		if len(mails) == 0 || len(mails[len(mails)-1].GetAttachments()) != 2 || r.GetItems().GetDone() != 2 {
+		if len(mails) == 2 && mails[0].GetDelivery() == mails[1].GetDelivery() {
+			t.Errorf("%s got two different mails under one identity", r.GetEmail())
+		}
+		if len(mails) == 0 || len(mails) > 2 || len(mails[len(mails)-1].GetAttachments()) != 2 || r.GetItems().GetDone() != 2 {
 			t.Errorf("%s: %d mails, %v", r.GetEmail(), len(mails), r)
 		}
 	}

@@ -64,6 +64,15 @@ func (l linkService) Revoke(_ context.Context, r *linkv1.RevokeRequest) (*linkv1
 	return &linkv1.RevokeResponse{Revoked: int32(len(l.b.links))}, nil
 }
 
+// GetLinks knows every link, and that nobody has used it.
+func (linkService) GetLinks(_ context.Context, r *linkv1.GetLinksRequest) (*linkv1.GetLinksResponse, error) {
+	resp := &linkv1.GetLinksResponse{}
+	for _, l := range r.GetLinks() {
+		resp.Links = append(resp.Links, &linkv1.LinkState{Link: l, Access: "active"})
+	}
+	return resp, nil
+}
+
 // directory knows every production and every file.
 type directory struct {
 	directoryv1.UnimplementedDirectoryServiceServer

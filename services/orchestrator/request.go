@@ -2,6 +2,8 @@ package orchestrator
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -15,21 +17,55 @@ type requestError struct{ error }
 
 func (e *requestError) Unwrap() error { return e.error }
 
+func recipientView(distribution string, n int, r store.Recipient) map[string]any {
+	delivery := deliveryID(distribution, n, r.Revision)
+	mail := delivery
+	if r.Mails > 0 {
+		mail += "/" + strconv.Itoa(r.Mails+1)
+	}
+	return map[string]any{"id": recipientID(distribution, n), "number": n, "name": r.Name, "email": r.Email,
+		"delivery": delivery, "mail": mail}
+}
+
+// alreadySent reports whether request, for the required delivery to a recipient, is what they were sent before.
+func (s *Server) alreadySent(ctx context.Context, d *distribution, step *plan.Step, u plan.Unit, request string) (bool, error) {
+	if step.Delivers == "" {
+		return false, nil
+	}
+	rs, err := s.store.Recipients(ctx, d.production, d.id, []int{u.Recipient})
+	if err != nil {
+		return false, err
+	}
+	return rs[0].Sent != "" && rs[0].Sent == digest(request), nil
+}
+
+func digest(request string) string {
+	sum := sha256.Sum256([]byte(request))
+	return hex.EncodeToString(sum[:16])
+}
+
 // request makes the request of step for unit u.
 func (s *Server) request(ctx context.Context, d *distribution, step *plan.Step, u plan.Unit) (string, error) {
+	if u.Recipient == 0 {
+		return s.requestFor(ctx, d, step, u, nil)
+	}
+	rs, err := s.store.Recipients(ctx, d.production, d.id, []int{u.Recipient})
+	if err != nil {
+		return "", err
+	}
+	return s.requestFor(ctx, d, step, u, &rs[0])
+}
+
+// requestFor is request with what is known of the recipient.
+func (s *Server) requestFor(ctx context.Context, d *distribution, step *plan.Step, u plan.Unit, r *store.Recipient) (string, error) {
 	view := d.view()
 	if u.File > 0 {
 		view["file"] = d.spec.Files[u.File-1].view()
 	}
-	if u.Recipient > 0 {
-		rs, err := s.store.Recipients(ctx, d.production, d.id, []int{u.Recipient})
-		if err != nil {
-			return "", err
-		}
-		view["recipient"] = map[string]any{"id": recipientID(d.id, u.Recipient), "number": u.Recipient,
-			"name": rs[0].Name, "email": rs[0].Email, "delivery": deliveryID(d.id, u.Recipient, rs[0].Revision)}
+	if r != nil {
+		view["recipient"] = recipientView(d.id, u.Recipient, *r)
 		if u.Scope() == plan.ScopeItem {
-			view["item"] = map[string]any{"id": itemID(d.id, u), "fields": d.fields(u, rs[0])}
+			view["item"] = map[string]any{"id": itemID(d.id, u), "fields": d.fields(u, *r)}
 		}
 	}
 	if u.Scope() == plan.ScopeRecipient {

@@ -137,12 +137,42 @@ func (s *Server) revive(ctx context.Context, d *distribution, n int, redo plan.R
 		for _, item := range items {
 			again.Phases[item.Unit] = item.Phase
 		}
+		if data == nil {
+			again.Data, err = s.furtherMail(ctx, d, n, revivals)
+			if err != nil {
+				return false, err
+			}
+		}
 		err = s.store.Revive(ctx, d.production, d.id, again)
 		if !errors.Is(err, store.ErrChanged) {
 			return err == nil, err
 		}
 	}
 	return false, store.ErrChanged
+}
+
+// furtherMail is what is known of a recipient from now on whose delivery was sent and is among the revivals: should
+// there be more to send it is another mail, and what was sent is kept in mind, so that the same is not sent again.
+// Otherwise it is nil.
+func (s *Server) furtherMail(ctx context.Context, d *distribution, n int, revivals []plan.Revival) (*store.Recipient, error) {
+	for _, r := range revivals {
+		if r.Step.Delivers == "" || r.From != plan.Done {
+			continue
+		}
+		people, err := s.store.Recipients(ctx, d.production, d.id, []int{n})
+		if err != nil {
+			return nil, err
+		}
+		now := people[0]
+		now.Mails++
+		request, err := s.requestFor(ctx, d, r.Step, r.Unit, &now)
+		if err != nil {
+			return nil, err
+		}
+		now.Sent = digest(request)
+		return &now, nil
+	}
+	return nil, nil
 }
 
 func (d *distribution) fileUnits() []plan.Unit {
@@ -206,6 +236,7 @@ func (s *Server) ResendRecipient(ctx context.Context, req *distributionv1.Resend
 		now.Name = req.GetName()
 	}
 	now.Revision++
+	now.Mails, now.Sent = 0, ""
 	again, err := s.revive(ctx, d, n, plan.Redo{Delivery: true, Copies: now.Email != was.Email || now.Name != was.Name}, &now, "resend")
 	if err != nil {
 		return nil, s.reviveError(d, err)
@@ -252,6 +283,10 @@ func (s *Server) RevokeDistribution(ctx context.Context, req *distributionv1.Rev
 			return nil, err
 		}
 		resp.LinksRevoked = ended.GetRevoked()
+		resp.BeyondRecall, err = s.downloaded(ctx, d)
+		if err != nil {
+			return nil, err
+		}
 	}
 	resp.Distribution, err = s.view(ctx, d.production, d.id)
 	if err != nil {
@@ -262,4 +297,33 @@ func (s *Server) RevokeDistribution(ctx context.Context, req *distributionv1.Rev
 		resp.BeyondRecall = c.GetSent() + c.GetDelivered() + c.GetComplained() + c.GetUncertain()
 	}
 	return resp, nil
+}
+
+// downloaded counts recipients who have fetched copies by their link: those cannot be called back.
+func (s *Server) downloaded(ctx context.Context, d *distribution) (int32, error) {
+	var n int32
+	for from := 1; from <= d.size.Recipients; from += 1000 {
+		var numbers []int
+		for r := from; r < min(from+1000, d.size.Recipients+1); r++ {
+			numbers = append(numbers, r)
+		}
+		people, err := s.store.Recipients(ctx, d.production, d.id, numbers)
+		if err != nil {
+			return 0, unavailable(err)
+		}
+		req := &linkv1.GetLinksRequest{Production: d.production}
+		for i, r := range numbers {
+			req.Links = append(req.Links, deliveryID(d.id, r, people[i].Revision))
+		}
+		got, err := s.deps.Links.GetLinks(ctx, req)
+		if err != nil {
+			return 0, err
+		}
+		for _, l := range got.GetLinks() {
+			if l.GetDownloads() > 0 {
+				n++
+			}
+		}
+	}
+	return n, nil
 }

@@ -64,6 +64,11 @@ func (s *Server) tasks(ctx context.Context, worker string, claimed []store.Claim
 		switch {
 		case err == nil && ctx.Err() == nil:
 			out = append(out, t)
+		case errors.Is(err, errAlreadySent) && ctx.Err() == nil:
+			err = s.end(ctx, worker, c, func(_ *distribution, step *plan.Step) plan.Outcome { return plan.Succeeded(step, plan.Tally{}) })
+			if err != nil {
+				return nil, err
+			}
 		case errors.As(err, &bad):
 			s.deps.Log.ErrorContext(ctx, "definition makes no request", "distribution", c.Distribution, "step", c.Step, "err", err)
 			err = s.end(ctx, worker, c, func(d *distribution, step *plan.Step) plan.Outcome {
@@ -94,6 +99,9 @@ func (s *Server) tasks(ctx context.Context, worker string, claimed []store.Claim
 	return out, nil
 }
 
+// errAlreadySent says that a retry made nothing new for a recipient: their delivery stands as it was.
+var errAlreadySent = errors.New("this was sent before")
+
 // end settles one attempt that no worker has seen.
 func (s *Server) end(ctx context.Context, worker string, c store.Claimed, decide func(*distribution, *plan.Step) plan.Outcome) error {
 	d, err := s.load(ctx, c.Production, c.Distribution)
@@ -117,6 +125,13 @@ func (s *Server) task(ctx context.Context, c store.Claimed) (*taskv1.Task, error
 	request, err := s.request(ctx, d, step, c.Unit)
 	if err != nil {
 		return nil, err
+	}
+	sent, err := s.alreadySent(ctx, d, step, c.Unit, request)
+	if err != nil {
+		return nil, err
+	}
+	if sent {
+		return nil, errAlreadySent
 	}
 	return &taskv1.Task{
 		Id: c.Ref.String(), Function: step.Function, Step: step.Name, Attempt: int32(c.Attempt),

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/filigreehq/filigree/services/email"
+	"github.com/filigreehq/filigree/services/link"
 	"github.com/filigreehq/filigree/services/orchestrator"
 	"github.com/filigreehq/filigree/services/push"
 	"github.com/filigreehq/filigree/services/watermark"
@@ -29,6 +30,7 @@ type Config struct {
 	AcceptUnsandboxed bool `name:"i-accept-unsandboxed-pdf" help:"Start although this machine cannot shut in the processes that read documents."`
 
 	Email        mail                `embed:""`
+	Drive        link.DriveConfig    `embed:""`
 	Push         push.Config         `embed:"" prefix:"push-"`
 	Watermark    watermark.Config    `embed:"" prefix:"watermark-"`
 	Orchestrator orchestrator.Config `embed:"" prefix:"orchestrator-"`
@@ -49,7 +51,7 @@ func (c Config) Validate() error {
 	if c.Email.SMTP != "" {
 		errs = append(errs, email.Config(c.Email).Validate())
 	}
-	errs = append(errs, c.Push.Validate(), c.Watermark.Validate(), c.Orchestrator.Validate())
+	errs = append(errs, c.Drive.Validate(), c.Push.Validate(), c.Watermark.Validate(), c.Orchestrator.Validate())
 	return errors.Join(errs...)
 }
 

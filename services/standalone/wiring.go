@@ -40,7 +40,7 @@ func (p *resources) serve(ctx context.Context, g *run.Group, lis, links net.List
 	if err != nil {
 		return err
 	}
-	f, err := p.functions(connect)
+	f, err := p.functions(ctx, connect)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ type functions struct {
 	push      *push.Server
 }
 
-func (p *resources) functions(connect connector) (functions, error) {
+func (p *resources) functions(ctx context.Context, connect connector) (functions, error) {
 	var f functions
 	conn, err := connect("functions")
 	if err != nil {
@@ -115,7 +115,11 @@ func (p *resources) functions(connect connector) (functions, error) {
 	}
 	cfg := link.DefaultConfig()
 	cfg.Addr, cfg.URL = p.cfg.LinkAddr, p.cfg.LinkURL
-	f.link, err = link.New(cfg, link.Deps{Redis: p.redis, Blobs: p.blobs, Keys: p.keys, Log: p.log})
+	drive, err := link.OpenDrive(ctx, p.cfg.Drive, p.blobs)
+	if err != nil {
+		return f, err
+	}
+	f.link, err = link.New(cfg, link.Deps{Redis: p.redis, Blobs: p.blobs, Keys: p.keys, Drive: drive, Log: p.log})
 	if err != nil {
 		return f, err
 	}

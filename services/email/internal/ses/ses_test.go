@@ -45,7 +45,7 @@ type sent struct {
 // fake is Amazon SES. It answers as answer says, after it took the message.
 type fake struct {
 	url    string
-	answer func(http.ResponseWriter)
+	answer http.HandlerFunc
 
 	mu       sync.Mutex
 	requests int
@@ -53,7 +53,7 @@ type fake struct {
 	head     http.Header
 }
 
-func newFake(t *testing.T, answer func(http.ResponseWriter)) *fake {
+func newFake(t *testing.T, answer http.HandlerFunc) *fake {
 	t.Helper()
 	f := &fake{answer: answer}
 	s := httptest.NewServer(f)
@@ -78,7 +78,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Unlock()
 	if f.answer != nil {
-		f.answer(w)
+		f.answer(w, r)
 		return
 	}
 	_, _ = io.WriteString(w, `{"MessageId":"0102-a"}`) // the client may have gone
@@ -91,8 +91,8 @@ func (f *fake) count() int {
 }
 
 // refuse answers as SES does.
-func refuse(status int, code, words string) func(http.ResponseWriter) {
-	return func(w http.ResponseWriter) {
+func refuse(status int, code, words string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if code != "" {
 			w.Header().Set("X-Amzn-Errortype", code+":http://internal.amazon.com/")
@@ -213,8 +213,8 @@ func TestWhatSESRefuses(t *testing.T) {
 
 func TestNoAnswerToACompleteRequestIsUncertain(t *testing.T) {
 	t.Parallel()
-	hangUp := func(half string) func(http.ResponseWriter) {
-		return func(w http.ResponseWriter) {
+	hangUp := func(half string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
 				t.Error(err)
@@ -224,15 +224,13 @@ func TestNoAnswerToACompleteRequestIsUncertain(t *testing.T) {
 			_ = conn.Close()
 		}
 	}
-	done := make(chan struct{})
-	t.Cleanup(func() { close(done) })
-	for name, answer := range map[string]func(http.ResponseWriter){
+	for name, answer := range map[string]http.HandlerFunc{
 		"hangs up":               hangUp(""),
 		"hangs up in the head":   hangUp("HTTP/1.1 200 OK\r\nContent-Le"),
 		"hangs up in the answer": hangUp("HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{\"MessageId\""),
-		"says nothing":           func(http.ResponseWriter) { <-done },
+		"says nothing":           func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"says nonsense":          hangUp("220 mail.example ESMTP\r\n"),
-		"answers half":           func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"MessageId":`) },
+		"answers half":           func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"MessageId":`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

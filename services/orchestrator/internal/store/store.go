@@ -74,6 +74,10 @@ type Recipient struct {
 	Fields map[string]string `json:"fields,omitempty"`
 	// Revision counts how often a person had something sent to this recipient again; it is part of the delivery's identity.
 	Revision int `json:"revision,omitempty"`
+	// Mails counts further mails for the same delivery, when a retry made documents that the first one lacked.
+	Mails int `json:"mails,omitempty"`
+	// Sent is the digest of what was sent last, so that a retry that made nothing new sends nothing again.
+	Sent string `json:"sent,omitempty"`
 }
 
 // New is a distribution to be created.
