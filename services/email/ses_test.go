@@ -86,7 +86,7 @@ func TestSESGetsTheSameMail(t *testing.T) {
 	if diff != "" {
 		t.Fatal(diff)
 	}
-	if !strings.Contains(first.GetOutputJson(), "0102-a") || strings.Contains(first.GetOutputJson(), "maybeDuplicate") || !strings.Contains(second.GetOutputJson(), "maybeDuplicate") {
+	if !strings.Contains(first.GetOutputJson(), "0102-a") || strings.Contains(first.GetOutputJson(), `"maybe_duplicate":true`) || !strings.Contains(second.GetOutputJson(), `"maybe_duplicate":true`) {
 		t.Errorf("first %v, second %v", first, second)
 	}
 	for i, want := range []string{"", "2"} {
