@@ -18,6 +18,7 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/test/bufconn"
@@ -39,6 +40,8 @@ func NewServer(log *slog.Logger, more ...grpc.ServerOption) *grpc.Server {
 		grpc.ChainUnaryInterceptor(g.unary),
 		grpc.ChainStreamInterceptor(g.stream),
 		grpc.MaxConcurrentStreams(10_000),
+		// Callers look for replicas when they connect, so they must do that now and then; long uploads come to their end.
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: time.Hour}),
 	}, more...)...)
 }
 
@@ -226,16 +229,17 @@ func permission(method string) (*accessv1.Permission, error) {
 	return perm, nil
 }
 
-// Dial returns a connection to the service named peer at addresses: "host:port", or several with commas between, which
-// take turns; calls on it are made as service name. It connects when first used and for as long as needed.
+// Dial returns a connection to the service named peer at addresses: "host:port", or several with commas between, or
+// "dns:///name:port" for all that the name stands for; replicas take turns; calls on it are made as service name. It connects when first used and for as long as needed.
 func Dial(addresses, name, peer string, t TLS) (*grpc.ClientConn, error) {
 	creds, err := t.transport(peer)
 	if err != nil {
 		return nil, err
 	}
+	turns := grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`)
 	list := strings.Split(addresses, ",")
 	if len(list) == 1 {
-		return dial(addresses, name, grpc.WithTransportCredentials(creds))
+		return dial(addresses, name, grpc.WithTransportCredentials(creds), turns)
 	}
 	static := manual.NewBuilderWithScheme("static")
 	var state resolver.State
@@ -243,8 +247,7 @@ func Dial(addresses, name, peer string, t TLS) (*grpc.ClientConn, error) {
 		state.Addresses = append(state.Addresses, resolver.Address{Addr: strings.TrimSpace(a)})
 	}
 	static.InitialState(state)
-	return dial("static:///"+peer, name, grpc.WithTransportCredentials(creds), grpc.WithResolvers(static),
-		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`))
+	return dial("static:///"+peer, name, grpc.WithTransportCredentials(creds), grpc.WithResolvers(static), turns)
 }
 
 func dial(target, name string, more ...grpc.DialOption) (*grpc.ClientConn, error) {

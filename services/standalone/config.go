@@ -18,7 +18,7 @@ import (
 type Config struct {
 	Data      string `env:"FILIGREE_DATA" placeholder:"DIR" help:"Folder for everything that is kept: records, documents, keys, credentials. Default: ~/.filigree."`
 	Addr      string `env:"FILIGREE_ADDR" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to serve the API; port 0 takes a free one."`
-	LinkAddr  string `name:"link-addr" env:"FILIGREE_LINK_ADDR" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Where to serve recipients' links, an origin of its own; port 0 takes a free one."`
+	LinkAddr  string `name:"link-addr" env:"FILIGREE_LINK_ADDR" placeholder:"HOST:PORT" help:"Where to serve recipients' links, an origin of its own; port 0 takes a free one. Default: 127.0.0.1:8081, or a free port when --addr takes one."`
 	LinkURL   string `name:"link-url" env:"FILIGREE_LINK_URL" placeholder:"URL" help:"How recipients reach their links, as it stands in mails; default: http://LINK-ADDR."`
 	PublicURL string `name:"public-url" env:"FILIGREE_PUBLIC_URL" placeholder:"URL" help:"How clients reach the API; default: http://ADDR."`
 	Redis     string `env:"FILIGREE_REDIS" placeholder:"URL" help:"Redis to keep records in (redis://host:port, unix:///path). Default: a private redis-server in DATA."`
@@ -53,6 +53,18 @@ func (c Config) Validate() error {
 	}
 	errs = append(errs, c.Drive.Validate(), c.Push.Validate(), c.Watermark.Validate(), c.Orchestrator.Validate())
 	return errors.Join(errs...)
+}
+
+// linkAddr is where links are served.
+func (c Config) linkAddr() string {
+	if c.LinkAddr != "" {
+		return c.LinkAddr
+	}
+	host, port, err := net.SplitHostPort(c.Addr)
+	if err == nil && port == "0" {
+		return net.JoinHostPort(host, "0")
+	}
+	return "127.0.0.1:8081"
 }
 
 // dir is the data folder.

@@ -60,9 +60,9 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("serve on %s: %w; choose another address with --addr", cfg.Addr, err), g.Stop())
 	}
-	links, err := net.Listen("tcp", cfg.LinkAddr)
+	links, err := net.Listen("tcp", cfg.linkAddr())
 	if err != nil {
-		return errors.Join(fmt.Errorf("serve links on %s: %w; choose another address with --link-addr", cfg.LinkAddr, err), lis.Close(), g.Stop())
+		return errors.Join(fmt.Errorf("serve links on %s: %w; choose another address with --link-addr", cfg.linkAddr(), err), lis.Close(), g.Stop())
 	}
 	url := cmp.Or(cfg.PublicURL, "http://"+lis.Addr().String())
 	p.cfg.LinkURL = cmp.Or(cfg.LinkURL, "http://"+links.Addr().String())

@@ -114,7 +114,7 @@ func (p *resources) functions(ctx context.Context, connect connector) (functions
 		return f, err
 	}
 	cfg := link.DefaultConfig()
-	cfg.Addr, cfg.URL = p.cfg.LinkAddr, p.cfg.LinkURL
+	cfg.Addr, cfg.URL = p.cfg.linkAddr(), p.cfg.LinkURL
 	drive, err := link.OpenDrive(ctx, p.cfg.Drive, p.blobs)
 	if err != nil {
 		return f, err

@@ -94,7 +94,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 func TestAFailureOnAKeptConnectionIsTriedOnAFreshOne(t *testing.T) {
 	t.Parallel()
 	for _, what := range []misdeed{hang, reset, fin, say421, say4xx, say5xx, garbage} {
-		for _, where := range []stage{atQuit, atMail} {
+		for _, where := range []stage{atAfter, atMail} {
 			t.Run(string(what)+" at "+string(where), func(t *testing.T) {
 				t.Parallel()
 				mails := 0
@@ -105,7 +105,7 @@ func TestAFailureOnAKeptConnectionIsTriedOnAFreshOne(t *testing.T) {
 					if at == atMail {
 						mails++
 					}
-					return what, n == 0 && at == where && mails == map[stage]int{atQuit: 1, atMail: 2}[where]
+					return what, n == 0 && at == where && mails == map[stage]int{atAfter: 1, atMail: 2}[where]
 				})
 				p := newPool(t, config(t, k.lis.Addr().String()))
 				for i := range 2 {

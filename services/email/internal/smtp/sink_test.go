@@ -2,26 +2,34 @@ package smtp_test
 
 import (
 	"bufio"
+	"cmp"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // stage names a moment of a conversation at which the sink can misbehave.
 type stage string
 
 // The stages in their order. Each fault happens instead of the stage's proper answer; at body it happens after the
-// first line of the message, at quit after the 250 to the dot.
+// first line of the message, at after right behind the 250 to the dot.
 const (
-	atBanner stage = "banner"
-	atHello  stage = "EHLO"
-	atMail   stage = "MAIL"
-	atRcpt   stage = "RCPT"
-	atData   stage = "DATA"
-	atBody   stage = "body"
-	atDot    stage = "dot"
-	atQuit   stage = "quit"
+	atConnect  stage = "connect"
+	atBanner   stage = "banner"
+	atHello    stage = "EHLO"
+	atStartTLS stage = "STARTTLS"
+	atAuth     stage = "AUTH"
+	atMail     stage = "MAIL"
+	atRcpt     stage = "RCPT"
+	atData     stage = "DATA"
+	atBody     stage = "body"
+	atDot      stage = "dot"
+	atAfter    stage = "after 250"
+	atQuit     stage = "QUIT"
 )
 
 // misdeed is what the sink does at a stage.
@@ -61,6 +69,7 @@ type sink struct {
 	broken   []string // messages that ended without a dot
 	dots     int
 	done     sync.WaitGroup
+	over     chan struct{} // closed by stop
 }
 
 func newSink(t *testing.T, s script, ehlo ...string) *sink {
@@ -70,20 +79,69 @@ func newSink(t *testing.T, s script, ehlo ...string) *sink {
 
 func startSink(t *testing.T, k *sink) *sink {
 	t.Helper()
+	k.listen(t)
+	k.done.Go(k.serve)
+	return k
+}
+
+func (k *sink) listen(t *testing.T) {
+	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.lis = lis
-	k.done.Go(k.serve)
+	k.lis, k.over = lis, make(chan struct{})
 	t.Cleanup(k.stop)
+}
+
+// newDeafSink is a sink that never sees a connection: a client's first packet is refused, or never answered because
+// the queue of the listener is full.
+func newDeafSink(t *testing.T, what misdeed) *sink {
+	t.Helper()
+	k := &sink{}
+	k.listen(t)
+	switch what {
+	case reset:
+		_ = k.lis.Close()
+	case hang:
+		k.fill(t)
+	default:
+		t.Fatalf("%s is nothing that happens before a connection", what)
+	}
 	return k
+}
+
+// fill makes the listener's queue short, and connects until there is no room in it.
+func (k *sink) fill(t *testing.T) {
+	t.Helper()
+	raw, err := k.lis.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = syscall.Listen(int(fd), 0) })
+	if err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	for range 16 {
+		c, err := net.DialTimeout("tcp", k.lis.Addr().String(), 100*time.Millisecond)
+		if err != nil {
+			return
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	t.Fatal("the listener's queue is never full")
 }
 
 // stop ends everything and waits, so that what the sink saw is complete.
 func (k *sink) stop() {
 	_ = k.lis.Close()
 	k.mu.Lock()
+	select {
+	case <-k.over:
+	default:
+		close(k.over)
+	}
 	for _, c := range k.conns {
 		_ = c.Close()
 	}
@@ -125,8 +183,15 @@ func (k *talk) answer(at stage, proper string) bool {
 	if !bad {
 		return proper == "" || k.write(proper+"\r\n")
 	}
+	if at == atBanner && (what == hang || what == reset || what == fin) {
+		_ = k.write("220 sink.exam") // else it were what happens at connect
+	}
 	switch what {
 	case hang:
+		if at == atBody {
+			<-k.sink.over // takes nothing any more
+			return false
+		}
 		_, _ = k.r.WriteTo(nothing{}) // until the client gives up
 		return false
 	case reset:
@@ -161,6 +226,11 @@ func (k *talk) write(s string) bool {
 }
 
 func (k *talk) run() {
+	_, bad := k.sink.script(k.n, atConnect)
+	if bad {
+		k.answer(atConnect, "")
+		return
+	}
 	if !k.answer(atBanner, "220 sink.example ESMTP") {
 		return
 	}
@@ -178,6 +248,10 @@ func (k *talk) run() {
 		switch verb {
 		case "EHLO":
 			more = k.answer(atHello, k.hello())
+		case "STARTTLS":
+			more = k.answer(atStartTLS, "454 4.7.0 no certificate")
+		case "AUTH":
+			more = k.answer(atAuth, "235 2.7.0 welcome")
 		case "MAIL":
 			more = k.answer(atMail, "250 2.1.0 ok")
 		case "RCPT":
@@ -187,7 +261,7 @@ func (k *talk) run() {
 		case "RSET", "NOOP":
 			more = k.write("250 2.0.0 ok\r\n")
 		case "QUIT":
-			_ = k.write("221 2.0.0 bye\r\n")
+			_ = k.answer(atQuit, "221 2.0.0 bye")
 		default:
 			more = k.write("502 5.5.2 what?\r\n")
 		}
@@ -221,17 +295,16 @@ func (k *talk) data() bool {
 	var mail strings.Builder
 	for first := true; ; first = false {
 		line, err := k.r.ReadString('\n')
-		if err != nil {
+		if err == nil && line == ".\r\n" {
+			break
+		}
+		if err == nil {
+			mail.WriteString(strings.TrimPrefix(line, "."))
+		}
+		if err != nil || first && !k.answer(atBody, "") {
 			k.sink.mu.Lock()
 			k.sink.broken = append(k.sink.broken, mail.String())
 			k.sink.mu.Unlock()
-			return false
-		}
-		if line == ".\r\n" {
-			break
-		}
-		mail.WriteString(strings.TrimPrefix(line, "."))
-		if first && !k.answer(atBody, "") {
 			return false
 		}
 	}
@@ -248,5 +321,28 @@ func (k *talk) data() bool {
 		k.sink.accepted++
 		k.sink.mu.Unlock()
 	}
-	return k.answer(atQuit, "")
+	return k.answer(atAfter, "")
+}
+
+// saw sums up how far a client came that sends one message. The sink must have been stopped.
+func (k *sink) saw() string {
+	var last string
+	if len(k.commands) > 0 {
+		last, _, _ = strings.Cut(k.commands[len(k.commands)-1], " ")
+	}
+	switch {
+	case k.dots > 1 || len(k.conns) > 1:
+		return fmt.Sprintf("%d dots over %d connections", k.dots, len(k.conns))
+	case k.accepted == 1 && last == "QUIT":
+		return "all, QUIT"
+	case k.accepted == 1:
+		return "all"
+	case k.dots == 1:
+		return "dot"
+	case len(k.broken) == 1:
+		return "part"
+	case len(k.conns) == 1:
+		return cmp.Or(last, "connection")
+	}
+	return "nothing"
 }
