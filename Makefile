@@ -19,12 +19,12 @@ run: build ## start everything, send sample documents to 20 sample people, show 
 	@deploy/run.sh $(DATA)
 
 .PHONY: build
-build: workspace ## bin/filigree, and the small program that makes the samples of make run
+build: workspace ## bin/filigree, every service on its own, and the sample documents' maker
 	go build work
-	go build -o bin/ ./services/cli/cmd/filigree ./loadtest/cmd/samples
+	go build -o bin/ ./services/cli/cmd/filigree ./services/*/cmd/* ./loadtest/cmd/samples
 
 .PHONY: test
-test: workspace ## vet and test every module (FILIGREE_CORPUS names a folder of PDFs)
+test: workspace bin/versitygw ## vet and test every module (FILIGREE_CORPUS names a folder of PDFs)
 	@deploy/setup.sh test
 	go vet work
 	@deploy/test.sh
@@ -36,6 +36,10 @@ check: test tidy-check gen-check ## all that must hold before a commit
 chaos: workspace ## kill -9 at ten seeds of seeded moments; every person has their mail in the end (2 min)
 	@deploy/setup.sh test
 	FILIGREE_CHAOS_SEEDS=10 go test -v -count=1 -timeout 30m ./loadtest/e2e -run TestChaos
+
+.PHONY: deploy-check
+deploy-check: ## Dockerfile, Compose and Kubernetes files against their schemas
+	deploy/check.sh
 
 .PHONY: fuzz
 fuzz: workspace ## every fuzz target for FUZZTIME (5s) each
@@ -70,7 +74,7 @@ gen-check: workspace ## is proto/gen what the contracts say?
 
 .PHONY: tidy
 tidy: ## tidy every go.mod
-	@set -e; for m in $(MODULES) deploy/tools deploy/tools/lint; do GOWORK=off go -C $$m mod tidy; done
+	@set -e; for m in $(MODULES) deploy/tools deploy/tools/lint deploy/tools/s3 deploy/tools/manifests deploy/tools/probe; do GOWORK=off go -C $$m mod tidy; done
 
 .PHONY: tidy-check
 tidy-check: workspace ## is every go.mod tidy?
@@ -78,6 +82,10 @@ tidy-check: workspace ## is every go.mod tidy?
 
 .PHONY: tools
 tools: bin/buf ## the pinned generators, into bin/
+
+bin/versitygw: deploy/tools/s3/go.mod
+	GOBIN=$(CURDIR)/bin GOWORK=off go -C deploy/tools/s3 install tool
+	@touch $@
 
 bin/buf: deploy/tools/go.mod
 	GOBIN=$(CURDIR)/bin GOWORK=off go -C deploy/tools install tool

@@ -11,7 +11,7 @@ set -euo pipefail
 
 # program or file : Debian package
 run=(redis-server:redis-server qpdf:qpdf pdftoppm:poppler-utils)
-test=("${run[@]}" mutool:mupdf-tools gcc:gcc /usr/include/stdlib.h:libc6-dev)
+test=("${run[@]}" mutool:mupdf-tools chromium:chromium openssl:openssl gcc:gcc /usr/include/stdlib.h:libc6-dev)
 gen=(npm:npm)
 
 case "${1-}" in

@@ -17,7 +17,11 @@ plain=$(comm -23 <(sort <<<"$all") <(sort <<<"$raced") | grep -v -e /pkg/arch$ -
   go test -v -count=1 ./pkg/arch 2>&1 || true
   go test -v -timeout 15m $plain 2>&1 || true
   go test -v -timeout 15m -race $raced 2>&1 || true
-  go test -v -count=1 -timeout 15m ./loadtest/e2e 2>&1 || true # last and alone: it is about time, too
+  # Last and alone, since it is about time, too: everything in one process, then in processes of their own that prove who
+  # they are to each other and keep documents in S3.
+  go test -v -count=1 -timeout 15m ./loadtest/e2e 2>&1 || true
+  FILIGREE_E2E_DEPLOY=processes,tls,s3 go test -v -count=1 -timeout 15m ./loadtest/e2e \
+    -run 'TestBad|TestOther|TestCopies|TestPasswords|TestIdempotency|TestPaging|TestLinks|TestTimes' 2>&1 || true
 } | awk '
   function flush(show) { if (show) printf "%s", text; text = "" }
   /^=== (RUN|PAUSE|CONT|NAME)/ { next }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -88,15 +89,27 @@ func (f *fleet) write(name string, data []byte) {
 	}
 }
 
-// freePort finds a port that nobody has. Between this and its being taken somebody else may take it, which is rare.
+// given are the ports that freePort has handed out.
+var given sync.Map
+
+// freePort finds a port that nobody has, below those that the kernel gives to whoever asks for any.
 func freePort(t *testing.T) string {
 	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprint("127.0.0.1:", 12000+mathrand.IntN(18000))
+		_, taken := given.LoadOrStore(address, true)
+		if taken {
+			continue
+		}
+		lis, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		_ = lis.Close() // it was only tried
+		return address
 	}
-	defer lis.Close()
-	return lis.Addr().String()
+	t.Fatal("no free port was found")
+	return ""
 }
 
 func (f *fleet) socket() string { return filepath.Join(f.dir, "redis.sock") }

@@ -67,7 +67,7 @@ func start(t *testing.T, args ...string) *site {
 // up starts the process and waits for "ready". It is also the way back after a kill.
 func (s *site) up() {
 	s.t.Helper()
-	s.cmd = exec.Command(program, append([]string{"up", "--data", s.dir, "--addr", "127.0.0.1:0", "--log-level", "debug"}, s.args...)...)
+	s.cmd = exec.Command(program, append([]string{"up", "--data", s.dir, "--addr", "127.0.0.1:0", "--link-addr", "127.0.0.1:0", "--log-level", "debug"}, s.args...)...)
 	s.cmd.Stderr = s.log
 	s.cmd.WaitDelay = 5 * time.Second // the redis-server that outlives it has its pipes
 	out, err := s.cmd.StdoutPipe()
