@@ -10,6 +10,9 @@
 //	FILIGREE_CHAOS_SEEDS      how many runs of the chaos test, of three kills each (default 1; a number, 10 for the whole)
 //	FILIGREE_E2E_CREDENTIALS  credentials.json of a running installation, to run there what kills and configures nothing;
 //	FILIGREE_E2E_OUTBOX       the folder where its mails end up
+//	FILIGREE_SCREENSHOTS      a folder for pictures of the pages that recipients see, on a phone and at a desk
+//
+// Tests of those pages need chromium.
 //
 // On failure the data folder with logs and mails is kept, and named in the output. Results depend on more than the go
 // command knows of, so run it with -count=1.

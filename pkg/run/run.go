@@ -56,10 +56,15 @@ type Host struct {
 	server *grpc.Server
 	health []func(context.Context) error
 	ready  []string // more to say when ready: "http 127.0.0.1:8080"
+
+	stopping chan struct{}
 }
 
 // Server is where the service registers itself.
 func (h *Host) Server() grpc.ServiceRegistrar { return h.server }
+
+// Stopping is closed when the process begins to stop, for calls that would wait longer than it wants to.
+func (h *Host) Stopping() <-chan struct{} { return h.stopping }
 
 // Health makes check part of readiness.
 func (h *Host) Health(check func(context.Context) error) { h.health = append(h.health, check) }
@@ -132,7 +137,7 @@ func Run(ctx context.Context, name string, s Service) error {
 		return err
 	}
 	h := &Host{
-		Group: NewGroup(log), Log: log, name: name, flags: flags, server: server,
+		Group: NewGroup(log), Log: log, name: name, flags: flags, server: server, stopping: make(chan struct{}),
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, metrics),
 	}
 	var serving atomic.Bool
@@ -163,6 +168,7 @@ func Run(ctx context.Context, name string, s Service) error {
 		timer := time.NewTimer(flags.Drain)
 		<-timer.C
 	}
+	close(h.stopping)
 	return h.Stop()
 }
 

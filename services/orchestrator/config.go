@@ -48,6 +48,8 @@ type Deps struct {
 	// Links ends links that are revoked or replaced; nil when there is no link service.
 	Links linkv1.LinkServiceClient
 	Log   *slog.Logger
+	// Stopping, when closed, ends calls that wait: workers ask another replica. nil: they wait as long as they like.
+	Stopping <-chan struct{}
 	// Draw gives the jitter of back-offs, in [0,1); nil means math/rand.
 	Draw func() float64
 }

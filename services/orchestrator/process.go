@@ -36,7 +36,7 @@ func (p *Process) Build(ctx context.Context, h *run.Host) error {
 	}
 	s, err := New(ctx, p.Config, Deps{
 		Redis: client, Directory: directoryv1.NewDirectoryServiceClient(dir), Files: filev1.NewFileServiceClient(dir),
-		Links: linkv1.NewLinkServiceClient(link), Log: h.Log,
+		Links: linkv1.NewLinkServiceClient(link), Log: h.Log, Stopping: h.Stopping(),
 	})
 	if err != nil {
 		return err

@@ -46,6 +46,9 @@ func (s *Server) Pull(ctx context.Context, req *taskv1.PullRequest) (*taskv1.Pul
 			return nil, ctx.Err()
 		case <-waited.C:
 			last = true
+		case <-s.deps.Stopping:
+			poll.Stop()
+			return &taskv1.PullResponse{}, nil
 		case <-woken:
 		case <-poll.C:
 		}

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/filigreehq/filigree/pkg/fault"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
@@ -47,24 +48,30 @@ func (s *Server) WatchDistribution(req *distributionv1.WatchDistributionRequest,
 		if sum.State.Final() {
 			return nil
 		}
-		err = pause(ctx, watchPause, nil)
+		err = s.pause(ctx, watchPause, nil)
+		if err == nil {
+			err = s.pause(ctx, watchLook, changed)
+		}
+		if errors.Is(err, errStopping) {
+			return fault.New(fault.Unavailable, "STOPPING", "this replica is stopping; ask again")
+		}
 		if err != nil {
 			return nil // the client went away
-		}
-		err = pause(ctx, watchLook, changed)
-		if err != nil {
-			return nil
 		}
 	}
 }
 
-// pause waits for d or woken, whichever comes first; its error is ctx's.
-func pause(ctx context.Context, d time.Duration, woken <-chan struct{}) error {
+var errStopping = errors.New("stopping")
+
+// pause waits for d or woken, whichever comes first; its error is ctx's, or errStopping.
+func (s *Server) pause(ctx context.Context, d time.Duration, woken <-chan struct{}) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-s.deps.Stopping:
+		return errStopping
 	case <-t.C:
 	case <-woken:
 	}
@@ -78,6 +85,6 @@ func (s *Server) follow(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			s.deps.Log.WarnContext(ctx, "word of changes is lost; watchers look for themselves", "err", err)
 		}
-		_ = pause(ctx, time.Second, nil) // ends with ctx, as the loop does
+		_ = s.pause(ctx, time.Second, nil) // ends with ctx, as the loop does
 	}
 }
