@@ -42,7 +42,7 @@ var replicas = []struct {
 	service string
 	n       int
 }{
-	{"link", 2}, {"watermark", 2}, {"directory", 2}, {"orchestrator", 2}, {"thumbnail", 1}, {"email", 2}, {"push", 1}, {"gateway", 1},
+	{"link", 2}, {"watermark", 2}, {"directory", 2}, {"orchestrator", 2}, {"thumbnail", 2}, {"email", 2}, {"push", 2}, {"gateway", 1},
 }
 
 // startFleet starts everything. secure is mutual TLS between services; s3 keeps documents in a real S3 server.

@@ -20,12 +20,20 @@ func TestTimes(t *testing.T) {
 	docs := strangers(t, 10)
 	s := installation(t)
 	_, people := sampleDocuments(t)
-	begin := time.Now()
-	req, id := order(t, s.api("coordinator"), docs, &distributionv1.CreateDistributionRequest{Recipients: readPeople(t, people)})
-	accepted := time.Since(begin)
-	a := judged(t, s, req, id, 5*time.Minute)
-	fmt.Printf("%d uploads and the request took %.2f s\n", len(docs), accepted.Seconds())
-	printTimes(t, a)
+	for _, mode := range []string{"attachment", "link"} {
+		begin := time.Now()
+		req, id := order(t, s.api("coordinator"), docs, &distributionv1.CreateDistributionRequest{Recipients: readPeople(t, people), Mode: mode})
+		fmt.Printf("%s: %d uploads and the request took %.2f s\n", mode, len(docs), time.Since(begin).Seconds())
+		if mode == "attachment" {
+			printTimes(t, judged(t, s, req, id, 5*time.Minute))
+			continue
+		}
+		d := s.api("coordinator").ended(t, id, 5*time.Minute)
+		if d.GetState() != "completed" || int(d.GetRecipients().GetSent()) != len(req.GetRecipients()) {
+			t.Errorf("by link: %v", d)
+		}
+		printTimes(t, account(t, s.api("coordinator"), s.box, req, id))
+	}
 }
 
 // printTimes prints where a distribution's time went, by the log of events: how long attempts of each step ran, and how
