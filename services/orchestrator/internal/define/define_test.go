@@ -30,8 +30,8 @@ func TestRequestOfTheMail(t *testing.T) {
 	failed := map[string]any{"watermark": map[string]any{"state": "failed", "output": map[string]any{}}}
 	got, err := builtin(t).Request("email", define.View{
 		"production":   map[string]any{"id": "default", "name": "The Lamplighters"},
-		"distribution": map[string]any{"subject": "Script", "text": "", "reply_to": "", "locked": false},
-		"recipient":    map[string]any{"id": "D.r1", "name": "Ana", "email": "ana@example.com"},
+		"distribution": map[string]any{"subject": "Script", "text": "", "reply_to": "", "locked": false, "mode": "attachment"},
+		"recipient":    map[string]any{"id": "D.r1", "delivery": "D.r1", "mail": "D.r1/2", "name": "Ana", "email": "ana@example.com"},
 		"items": []any{
 			map[string]any{"file": map[string]any{"name": "a.pdf"}, "steps": made},
 			map[string]any{"file": map[string]any{"name": "b.pdf"}, "steps": failed},
@@ -46,14 +46,33 @@ func TestRequestOfTheMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"production": "default", "production_name": "The Lamplighters", "delivery": "D.r1", "subject": "Script",
-		"text": "", "locked": false, "to": map[string]any{"name": "Ana", "email": "ana@example.com"},
+		"production": "default", "production_name": "The Lamplighters", "delivery": "D.r1/2", "subject": "Script",
+		"text": "", "locked": false, "link": "", "linked": []any{}, "to": map[string]any{"name": "Ana", "email": "ana@example.com"},
 		"attachments": []any{map[string]any{
 			"name": "a.pdf", "key": "art/default/aa", "sha256": "ff", "size": "1234", "media_type": "application/pdf"}},
 		"missing": []any{"b.pdf"},
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Errorf("request differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestStepsWhoseConditionIsFalseAreLeftOut(t *testing.T) {
+	for mode, want := range map[string][]string{
+		"attachment": {"prepare", "watermark", "thumbnail", "email", "push"},
+		"link":       {"prepare", "watermark", "thumbnail", "link", "email", "push"},
+	} {
+		graph, err := builtin(t).For(define.View{"distribution": map[string]any{"mode": mode}, "production": map[string]any{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range graph.Steps {
+			got = append(got, s.Name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: steps differ (-want +got):\n%s", mode, diff)
+		}
 	}
 }
 

@@ -71,6 +71,7 @@ type history struct {
 	id         string
 	size       plan.Size
 	graph      *store.Graph
+	join       plan.Join
 	held       []store.Claimed
 	reported   []store.End
 	before     map[string]plan.State
@@ -100,14 +101,96 @@ func (h *history) run(ctx context.Context) {
 	if got != h.id || again != h.id {
 		h.t.Fatalf("created %s and, by the same key, %s", got, again)
 	}
+	h.join = join
 	policy := []plan.OnUncertain{plan.Hold, plan.Resend}[h.rng.IntN(2)]
-	for h.moves = 0; h.moves < 5000; h.moves++ {
+	h.untilEnded(ctx, policy)
+	for range 2 {
+		if !h.again(ctx) {
+			return
+		}
+		h.untilEnded(ctx, policy)
+	}
+}
+
+func (h *history) untilEnded(ctx context.Context, policy plan.OnUncertain) {
+	for range 5000 {
+		h.moves++
 		h.move(ctx, policy)
 		if h.check(ctx) {
 			return
 		}
 	}
 	h.t.Fatalf("seed %d: it never ended", h.seed)
+}
+
+// again asks for everything that failed once more, and for one recipient's delivery whatever became of it. It reports
+// whether there was anything to do.
+func (h *history) again(ctx context.Context) bool {
+	read := func(units []plan.Unit) ([]store.UnitRecord, []plan.UnitState) {
+		records, err := h.st.Units(ctx, h.production, h.id, units)
+		h.must(err)
+		states := make([]plan.UnitState, len(records))
+		for i, rec := range records {
+			states[i] = plan.UnitState{Unit: rec.Unit, Phase: rec.Phase, Steps: map[string]plan.State{}}
+			for name, s := range rec.Steps {
+				states[i].Steps[name] = s.State
+			}
+		}
+		return records, states
+	}
+	revive := func(records []store.UnitRecord, revivals []plan.Revival, n int) bool {
+		if len(revivals) == 0 {
+			return false
+		}
+		a := store.Again{Revivals: revivals, Phases: map[plan.Unit]plan.Phase{}, Recipient: n, Who: "somebody", Kind: "retry"}
+		had := map[plan.Unit]store.UnitRecord{}
+		for _, rec := range records {
+			had[rec.Unit] = rec
+			a.Phases[rec.Unit] = rec.Phase
+			if rec.Unit == (plan.Unit{Recipient: n}) {
+				a.Delivery = rec.Delivery
+			}
+		}
+		for _, r := range revivals {
+			a.Attempts = append(a.Attempts, had[r.Unit].Steps[r.Step.Name].Attempts)
+			err := plan.CheckRevival(r.From, r.To)
+			if err != nil {
+				h.t.Fatalf("seed %d: %v", h.seed, err)
+			}
+		}
+		err := h.st.Revive(ctx, h.production, h.id, a)
+		if errors.Is(err, store.ErrCancelled) && h.cancelled {
+			return false
+		}
+		h.must(err)
+		err = h.st.Revive(ctx, h.production, h.id, a)
+		if !errors.Is(err, store.ErrChanged) {
+			h.t.Fatalf("seed %d: reviving the same again: %v", h.seed, err)
+		}
+		h.before = map[string]plan.State{}
+		return true
+	}
+	var files []plan.Unit
+	for f := range h.size.Files {
+		files = append(files, plan.Unit{File: f + 1})
+	}
+	records, states := read(files)
+	any := revive(records, plan.ReviveFiles(&definition, states), 0)
+	resent := 1 + h.rng.IntN(h.size.Recipients)
+	for n := 1; n <= h.size.Recipients; n++ {
+		units := slices.Clone(files)
+		for _, f := range files {
+			units = append(units, plan.Unit{File: f.File, Recipient: n})
+		}
+		records, states := read(append(units, plan.Unit{Recipient: n}))
+		redo := plan.Redo{Delivery: n == resent, Copies: n == resent && h.rng.IntN(2) == 0}
+		k := h.size.Files
+		any = revive(records, plan.Revive(&definition, h.join, redo, states[:k], states[k:2*k], states[2*k]), n) || any
+	}
+	if any {
+		h.check(ctx)
+	}
+	return any
 }
 
 func (h *history) must(err error) {
