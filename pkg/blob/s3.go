@@ -110,19 +110,20 @@ func (s *store) create(ctx context.Context, key, mediaType string, r io.Reader) 
 	return s.settle(ctx, key, tag, err)
 }
 
-// settle says how a write ended that the store answered with err. The answer to a request that was sent twice is the
-// answer to the second, which finds what the first wrote.
+// settle says how a write ended with err. The answer to a request that was sent twice is the answer to the second, which
+// finds what the first wrote. And a store that refuses before it has read everything may hang up so early that its
+// answer is lost: then what it would have said is whether the key is there.
 func (s *store) settle(ctx context.Context, key, tag string, err error) error {
 	var answer smithy.APIError
-	if !errors.As(err, &answer) {
-		return err
-	}
-	switch answer.ErrorCode() {
-	case "PreconditionFailed", "NoSuchUpload":
-	default:
+	answered := errors.As(err, &answer)
+	if answered && answer.ErrorCode() != "PreconditionFailed" && answer.ErrorCode() != "NoSuchUpload" {
 		return err
 	}
 	head, headErr := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.bucket, Key: &key})
+	var missing *types.NotFound
+	if !answered && errors.As(headErr, &missing) {
+		return err
+	}
 	if headErr != nil {
 		return errors.Join(err, headErr)
 	}
