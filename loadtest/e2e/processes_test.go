@@ -301,7 +301,7 @@ func TestFleetLosesOneOfEachKind(t *testing.T) {
 	}
 	req, id := order(t, s.api("coordinator"), docs, &distributionv1.CreateDistributionRequest{Recipients: crowd(20)})
 	c := s.api("coordinator")
-	for i, victim := range []string{"orchestrator-0", "watermark-0", "link-0", "email-0", "thumbnail-0", "directory-0", "redis-0"} {
+	for i, victim := range []string{"orchestrator-0", "watermark-0", "link-0", "email-0", "thumbnail-0", "push-0", "directory-0", "redis-0"} {
 		reached := int32(10 + 20*i)
 		await(t, 2*time.Minute, fmt.Sprint(reached, " copies are made"), func() (bool, error) {
 			d, err := c.distribution(id)
