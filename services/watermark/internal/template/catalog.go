@@ -34,8 +34,11 @@ func (c *converter) catalog(root types.Dict) pdf.Dict {
 			out["Names"] = pdf.Dict{"Dests": o}
 		}
 	}
-	for key := range c.dict(root["Names"]) {
-		c.notes.dropped(key)
+	for key, tree := range c.dict(root["Names"]) {
+		// Writers like to put down a tree of attached files with nothing in it, and nobody misses that.
+		if !c.bare(tree) {
+			c.notes.dropped(key)
+		}
 	}
 	for _, key := range []string{"AA", "AF"} {
 		if root[key] != nil {

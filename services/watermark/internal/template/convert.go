@@ -310,10 +310,7 @@ func (c *converter) dictionary(d types.Dict, r role, depth int) pdf.Dict {
 	signature := r == general && c.name(d["FT"]) == "Sig"
 	for _, key := range slices.Sorted(maps.Keys(d)) {
 		if r == general && dropped[key] {
-			// Writers like to put down a tree of attached files with nothing in it, and nobody misses that.
-			if key != "EmbeddedFiles" || !c.bare(d[key]) {
-				c.notes.dropped(key)
-			}
+			c.notes.dropped(key)
 			continue
 		}
 		if signature && (key == "V" || key == "Lock" || key == "SV") {
