@@ -10,7 +10,8 @@ mkdir -p "$data"
 chmod 700 "$data" # keys and tokens lie in it
 log=$data/up.log
 : >"$log"
-bin/filigree up --data "$data" >"$log" 2>&1 &
+# In a session of its own, so that Ctrl-C reaches this script alone: a second signal would end it at once.
+setsid bin/filigree up --data "$data" >"$log" 2>&1 &
 up=$!
 
 stop() {
