@@ -76,38 +76,48 @@ func (s *Server) tick(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for id, group := range byDistribution(due) {
-		d, err := s.loadRef(ctx, group[0].Ref)
-		if err != nil {
-			return err
-		}
-		err = s.store.Promote(ctx, d.graph, d.production, id, group)
-		if err != nil {
-			return err
-		}
+	// One distribution that cannot be read must not keep the others waiting.
+	var errs []error
+	for _, group := range byDistribution(due) {
+		errs = append(errs, s.promote(ctx, group))
 	}
-	for id, group := range byDistribution(lost) {
-		d, err := s.loadRef(ctx, group[0].Ref)
-		if err != nil {
-			return err
-		}
-		var ends []store.End
-		for _, l := range group {
-			step, ok := d.steps.Step(l.Step)
-			if !ok {
-				continue
-			}
-			o := plan.Lost(step, l.Tally, l.Checkpoint, d.onUncertain())
-			s.deps.Log.WarnContext(ctx, "lease ran out", "distribution", id, "task", l.Ref.String(), "worker", l.Worker, "to", o.To)
-			ends = append(ends, store.End{Ref: l.Ref, Worker: l.Worker, Outcome: o})
-		}
-		_, ended, err := s.store.Settle(ctx, d.graph, d.production, id, ends)
-		if err != nil {
-			return err
-		}
-		s.said(ctx, d, ended)
-		s.kickChores()
+	for _, group := range byDistribution(lost) {
+		errs = append(errs, s.recover(ctx, group))
 	}
+	return errors.Join(errs...)
+}
+
+// promote makes due retries of one distribution ready.
+func (s *Server) promote(ctx context.Context, due []store.Due) error {
+	d, err := s.loadRef(ctx, due[0].Ref)
+	if err != nil {
+		return err
+	}
+	return s.store.Promote(ctx, d.graph, d.production, d.id, due)
+}
+
+// recover decides about attempts of one distribution whose lease ran out.
+func (s *Server) recover(ctx context.Context, lost []store.Due) error {
+	d, err := s.loadRef(ctx, lost[0].Ref)
+	if err != nil {
+		return err
+	}
+	var ends []store.End
+	for _, l := range lost {
+		step, ok := d.steps.Step(l.Step)
+		if !ok {
+			continue
+		}
+		o := plan.Lost(step, l.Tally, l.Checkpoint, d.onUncertain())
+		s.deps.Log.WarnContext(ctx, "lease ran out", "distribution", d.id, "task", l.Ref.String(), "worker", l.Worker, "to", o.To)
+		ends = append(ends, store.End{Ref: l.Ref, Worker: l.Worker, Outcome: o})
+	}
+	_, ended, err := s.store.Settle(ctx, d.graph, d.production, d.id, ends)
+	if err != nil {
+		return err
+	}
+	s.said(ctx, d, ended)
+	s.kickChores()
 	return nil
 }
 

@@ -492,3 +492,36 @@ func TestCreateIsIdempotentByKey(t *testing.T) {
 		t.Errorf("%d people were sent something: %v", len(b.sent), d)
 	}
 }
+
+// A distribution whose spec is gone stays where it is; others lose neither their retries nor their queues to it.
+func TestOneUnreadableDistributionKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	gate := make(chan struct{})
+	b.send = func(_ context.Context, r *emailv1.SendRequest) (*emailv1.SendResponse, error) {
+		select {
+		case <-gate:
+			b.record(r)
+			return &emailv1.SendResponse{}, nil
+		default:
+			return nil, fault.New(fault.Unavailable, "EMAIL_DEFERRED", "come back later")
+		}
+	}
+	deferred := func(d *distributionv1.Distribution) bool { return d.GetRecipients().GetDeferred() == 1 }
+	bad := b.create(request(1, 1))
+	b.until(bad, deferred)
+	good := b.create(request(1, 1))
+	b.until(good, deferred)
+	b.stop() // what it has in memory is forgotten
+	for shard := range 2 {
+		ctx := t.Context()
+		_ = b.redis.Client.Del(ctx, fmt.Sprintf("{%d}:spec:%s", shard, bad)).Err() // in one of them it is
+		_ = b.redis.Client.Del(ctx, fmt.Sprintf("{%d}:later", shard)).Err()        // so only the sweep can bring it back
+	}
+	close(gate)
+	b.start()
+	d := b.until(good, ended)
+	if d.GetState() != "completed" {
+		t.Errorf("got %v", d)
+	}
+}

@@ -343,6 +343,7 @@ func (s *Store) Tallies(ctx context.Context, refs []Ref) ([]plan.Tally, error) {
 // definition and size of a distribution. Only one process sweeps a shard at a time. It returns how many were put back.
 func (s *Store) Sweep(ctx context.Context, load func(ctx context.Context, production, id string) (*plan.Definition, plan.Size, error)) (int, error) {
 	put := 0
+	var errs []error
 	for n := range s.shards {
 		sh := shard(n)
 		mine, err := s.c.SetNX(ctx, sh.sweeping(), "1", 8*time.Second).Result()
@@ -360,11 +361,12 @@ func (s *Store) Sweep(ctx context.Context, load func(ctx context.Context, produc
 			n, err := s.sweepOne(ctx, sh, id, load)
 			put += n
 			if err != nil {
-				return put, fmt.Errorf("sweep %s: %w", id, err)
+				// One that cannot be read must not keep the others from being swept.
+				errs = append(errs, fmt.Errorf("sweep %s: %w", id, err))
 			}
 		}
 	}
-	return put, nil
+	return put, errors.Join(errs...)
 }
 
 func (s *Store) sweepOne(ctx context.Context, sh shard, id string, load func(context.Context, string, string) (*plan.Definition, plan.Size, error)) (int, error) {
