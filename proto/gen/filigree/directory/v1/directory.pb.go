@@ -30,10 +30,13 @@ type Production struct {
 	// Lower-case letters, digits and dashes; part of every path and key.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// As people know it.
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Name      string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// It takes documents that are encrypted but open without a password, whose author meant to restrict printing or
+	// copying. Copies carry no such restrictions. Without it such a document is refused with PDF_ENCRYPTED.
+	OpenRestricted bool `protobuf:"varint,4,opt,name=open_restricted,json=openRestricted,proto3" json:"open_restricted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Production) Reset() {
@@ -87,13 +90,22 @@ func (x *Production) GetCreatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Production) GetOpenRestricted() bool {
+	if x != nil {
+		return x.OpenRestricted
+	}
+	return false
+}
+
 type CreateProductionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: made from the name.
-	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Id   string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// See Production.
+	OpenRestricted bool `protobuf:"varint,3,opt,name=open_restricted,json=openRestricted,proto3" json:"open_restricted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateProductionRequest) Reset() {
@@ -138,6 +150,13 @@ func (x *CreateProductionRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *CreateProductionRequest) GetOpenRestricted() bool {
+	if x != nil {
+		return x.OpenRestricted
+	}
+	return false
 }
 
 type CreateProductionResponse struct {
@@ -272,6 +291,103 @@ func (x *GetProductionResponse) GetProduction() *Production {
 	return nil
 }
 
+type UpdateProductionRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Production string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	// See Production.
+	OpenRestricted *bool `protobuf:"varint,2,opt,name=open_restricted,json=openRestricted,proto3,oneof" json:"open_restricted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UpdateProductionRequest) Reset() {
+	*x = UpdateProductionRequest{}
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateProductionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateProductionRequest) ProtoMessage() {}
+
+func (x *UpdateProductionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateProductionRequest.ProtoReflect.Descriptor instead.
+func (*UpdateProductionRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UpdateProductionRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *UpdateProductionRequest) GetOpenRestricted() bool {
+	if x != nil && x.OpenRestricted != nil {
+		return *x.OpenRestricted
+	}
+	return false
+}
+
+type UpdateProductionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    *Production            `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateProductionResponse) Reset() {
+	*x = UpdateProductionResponse{}
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateProductionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateProductionResponse) ProtoMessage() {}
+
+func (x *UpdateProductionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateProductionResponse.ProtoReflect.Descriptor instead.
+func (*UpdateProductionResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UpdateProductionResponse) GetProduction() *Production {
+	if x != nil {
+		return x.Production
+	}
+	return nil
+}
+
 type ListProductionsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PageSize      int32                  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -282,7 +398,7 @@ type ListProductionsRequest struct {
 
 func (x *ListProductionsRequest) Reset() {
 	*x = ListProductionsRequest{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[5]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +410,7 @@ func (x *ListProductionsRequest) String() string {
 func (*ListProductionsRequest) ProtoMessage() {}
 
 func (x *ListProductionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[5]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +423,7 @@ func (x *ListProductionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductionsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductionsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{5}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListProductionsRequest) GetPageSize() int32 {
@@ -334,7 +450,7 @@ type ListProductionsResponse struct {
 
 func (x *ListProductionsResponse) Reset() {
 	*x = ListProductionsResponse{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[6]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -346,7 +462,7 @@ func (x *ListProductionsResponse) String() string {
 func (*ListProductionsResponse) ProtoMessage() {}
 
 func (x *ListProductionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[6]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -359,7 +475,7 @@ func (x *ListProductionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductionsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductionsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{6}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListProductionsResponse) GetProductions() []*Production {
@@ -390,7 +506,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[7]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -402,7 +518,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[7]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -415,7 +531,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{7}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CreateTokenRequest) GetRole() string {
@@ -453,7 +569,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[8]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +581,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[8]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +594,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{8}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateTokenResponse) GetId() string {
@@ -518,7 +634,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[9]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +646,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[9]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +659,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{9}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RevokeTokenRequest) GetToken() string {
@@ -561,7 +677,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[10]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +689,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[10]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +702,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{10}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{12}
 }
 
 type AuthenticateRequest struct {
@@ -599,7 +715,7 @@ type AuthenticateRequest struct {
 
 func (x *AuthenticateRequest) Reset() {
 	*x = AuthenticateRequest{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[11]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +727,7 @@ func (x *AuthenticateRequest) String() string {
 func (*AuthenticateRequest) ProtoMessage() {}
 
 func (x *AuthenticateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[11]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +740,7 @@ func (x *AuthenticateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateRequest.ProtoReflect.Descriptor instead.
 func (*AuthenticateRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{11}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AuthenticateRequest) GetTokenSha256() string {
@@ -643,7 +759,7 @@ type AuthenticateResponse struct {
 
 func (x *AuthenticateResponse) Reset() {
 	*x = AuthenticateResponse{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[12]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +771,7 @@ func (x *AuthenticateResponse) String() string {
 func (*AuthenticateResponse) ProtoMessage() {}
 
 func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[12]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +784,7 @@ func (x *AuthenticateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateResponse.ProtoReflect.Descriptor instead.
 func (*AuthenticateResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{12}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AuthenticateResponse) GetPrincipal() *v1.Principal {
@@ -689,7 +805,7 @@ type RevealPasswordRequest struct {
 
 func (x *RevealPasswordRequest) Reset() {
 	*x = RevealPasswordRequest{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[13]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +817,7 @@ func (x *RevealPasswordRequest) String() string {
 func (*RevealPasswordRequest) ProtoMessage() {}
 
 func (x *RevealPasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[13]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +830,7 @@ func (x *RevealPasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealPasswordRequest.ProtoReflect.Descriptor instead.
 func (*RevealPasswordRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{13}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RevealPasswordRequest) GetProduction() string {
@@ -740,7 +856,7 @@ type RevealPasswordResponse struct {
 
 func (x *RevealPasswordResponse) Reset() {
 	*x = RevealPasswordResponse{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[14]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +868,7 @@ func (x *RevealPasswordResponse) String() string {
 func (*RevealPasswordResponse) ProtoMessage() {}
 
 func (x *RevealPasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[14]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +881,7 @@ func (x *RevealPasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealPasswordResponse.ProtoReflect.Descriptor instead.
 func (*RevealPasswordResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{14}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RevealPasswordResponse) GetPassword() string {
@@ -792,7 +908,7 @@ type Device struct {
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[15]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +920,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[15]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +933,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{15}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Device) GetId() string {
@@ -867,7 +983,7 @@ type RegisterDeviceRequest struct {
 
 func (x *RegisterDeviceRequest) Reset() {
 	*x = RegisterDeviceRequest{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[16]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +995,7 @@ func (x *RegisterDeviceRequest) String() string {
 func (*RegisterDeviceRequest) ProtoMessage() {}
 
 func (x *RegisterDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[16]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +1008,7 @@ func (x *RegisterDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RegisterDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{16}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RegisterDeviceRequest) GetProduction() string {
@@ -932,7 +1048,7 @@ type RegisterDeviceResponse struct {
 
 func (x *RegisterDeviceResponse) Reset() {
 	*x = RegisterDeviceResponse{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[17]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1060,7 @@ func (x *RegisterDeviceResponse) String() string {
 func (*RegisterDeviceResponse) ProtoMessage() {}
 
 func (x *RegisterDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[17]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1073,7 @@ func (x *RegisterDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RegisterDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{17}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RegisterDeviceResponse) GetDevice() *Device {
@@ -977,7 +1093,7 @@ type RemoveDeviceRequest struct {
 
 func (x *RemoveDeviceRequest) Reset() {
 	*x = RemoveDeviceRequest{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[18]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1105,7 @@ func (x *RemoveDeviceRequest) String() string {
 func (*RemoveDeviceRequest) ProtoMessage() {}
 
 func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[18]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1118,7 @@ func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RemoveDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{18}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RemoveDeviceRequest) GetProduction() string {
@@ -1027,7 +1143,7 @@ type RemoveDeviceResponse struct {
 
 func (x *RemoveDeviceResponse) Reset() {
 	*x = RemoveDeviceResponse{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[19]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1155,7 @@ func (x *RemoveDeviceResponse) String() string {
 func (*RemoveDeviceResponse) ProtoMessage() {}
 
 func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[19]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1168,7 @@ func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RemoveDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{19}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{21}
 }
 
 type ListDevicesRequest struct {
@@ -1065,7 +1181,7 @@ type ListDevicesRequest struct {
 
 func (x *ListDevicesRequest) Reset() {
 	*x = ListDevicesRequest{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[20]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1193,7 @@ func (x *ListDevicesRequest) String() string {
 func (*ListDevicesRequest) ProtoMessage() {}
 
 func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[20]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1206,7 @@ func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesRequest.ProtoReflect.Descriptor instead.
 func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{20}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListDevicesRequest) GetProduction() string {
@@ -1116,7 +1232,7 @@ type ListDevicesResponse struct {
 
 func (x *ListDevicesResponse) Reset() {
 	*x = ListDevicesResponse{}
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[21]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1244,7 @@ func (x *ListDevicesResponse) String() string {
 func (*ListDevicesResponse) ProtoMessage() {}
 
 func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_directory_v1_directory_proto_msgTypes[21]
+	mi := &file_filigree_directory_v1_directory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1257,7 @@ func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesResponse.ProtoReflect.Descriptor instead.
 func (*ListDevicesResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{21}
+	return file_filigree_directory_v1_directory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListDevicesResponse) GetDevices() []*Device {
@@ -1155,17 +1271,19 @@ var File_filigree_directory_v1_directory_proto protoreflect.FileDescriptor
 
 const file_filigree_directory_v1_directory_proto_rawDesc = "" +
 	"\n" +
-	"%filigree/directory/v1/directory.proto\x12\x15filigree.directory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n" +
+	"%filigree/directory/v1/directory.proto\x12\x15filigree.directory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x01\n" +
 	"\n" +
 	"Production\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x129\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"n\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12'\n" +
+	"\x0fopen_restricted\x18\x04 \x01(\bR\x0eopenRestricted\"\x97\x01\n" +
 	"\x17CreateProductionRequest\x123\n" +
 	"\x02id\x18\x01 \x01(\tB#\xbaH r\x1e2\x1c^([a-z0-9][a-z0-9-]{0,62})?$R\x02id\x12\x1e\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\xff\x01R\x04name\"]\n" +
+	"\xbaH\ar\x05\x10\x01(\xff\x01R\x04name\x12'\n" +
+	"\x0fopen_restricted\x18\x03 \x01(\bR\x0eopenRestricted\"]\n" +
 	"\x18CreateProductionResponse\x12A\n" +
 	"\n" +
 	"production\x18\x01 \x01(\v2!.filigree.directory.v1.ProductionR\n" +
@@ -1175,6 +1293,16 @@ const file_filigree_directory_v1_directory_proto_rawDesc = "" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
 	"production\"Z\n" +
 	"\x15GetProductionResponse\x12A\n" +
+	"\n" +
+	"production\x18\x01 \x01(\v2!.filigree.directory.v1.ProductionR\n" +
+	"production\"\x86\x01\n" +
+	"\x17UpdateProductionRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12,\n" +
+	"\x0fopen_restricted\x18\x02 \x01(\bH\x00R\x0eopenRestricted\x88\x01\x01B\x12\n" +
+	"\x10_open_restricted\"]\n" +
+	"\x18UpdateProductionResponse\x12A\n" +
 	"\n" +
 	"production\x18\x01 \x01(\v2!.filigree.directory.v1.ProductionR\n" +
 	"production\"j\n" +
@@ -1240,7 +1368,7 @@ const file_filigree_directory_v1_directory_proto_rawDesc = "" +
 	"\x05email\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x03(\xc0\x02R\x05email\"N\n" +
 	"\x13ListDevicesResponse\x127\n" +
-	"\adevices\x18\x01 \x03(\v2\x1d.filigree.directory.v1.DeviceR\adevices2\xbe\f\n" +
+	"\adevices\x18\x01 \x03(\v2\x1d.filigree.directory.v1.DeviceR\adevices2\xf2\r\n" +
 	"\x10DirectoryService\x12\xa2\x01\n" +
 	"\x10CreateProduction\x12..filigree.directory.v1.CreateProductionRequest\x1a/.filigree.directory.v1.CreateProductionResponse\"-\xea\xe0\x18\x03\n" +
 	"\x01\x03\x82\xd3\xe4\x93\x02 :\x01*b\n" +
@@ -1249,7 +1377,10 @@ const file_filigree_directory_v1_directory_proto_rawDesc = "" +
 	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02*b\n" +
 	"production\x12\x1c/v1/productions/{production}\x12\x92\x01\n" +
 	"\x0fListProductions\x12-.filigree.directory.v1.ListProductionsRequest\x1a..filigree.directory.v1.ListProductionsResponse\" \xea\xe0\x18\x05\n" +
-	"\x03\x01\x02\x03\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/productions\x12\x82\x01\n" +
+	"\x03\x01\x02\x03\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/productions\x12\xb1\x01\n" +
+	"\x10UpdateProduction\x12..filigree.directory.v1.UpdateProductionRequest\x1a/.filigree.directory.v1.UpdateProductionResponse\"<\xea\xe0\x18\x05\n" +
+	"\x01\x03\x10\x01\x82\xd3\xe4\x93\x02-:\x01*b\n" +
+	"production2\x1c/v1/productions/{production}\x12\x82\x01\n" +
 	"\vCreateToken\x12).filigree.directory.v1.CreateTokenRequest\x1a*.filigree.directory.v1.CreateTokenResponse\"\x1c\xea\xe0\x18\x03\n" +
 	"\x01\x03\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/tokens\x12\x87\x01\n" +
@@ -1279,67 +1410,72 @@ func file_filigree_directory_v1_directory_proto_rawDescGZIP() []byte {
 	return file_filigree_directory_v1_directory_proto_rawDescData
 }
 
-var file_filigree_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_filigree_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_filigree_directory_v1_directory_proto_goTypes = []any{
 	(*Production)(nil),               // 0: filigree.directory.v1.Production
 	(*CreateProductionRequest)(nil),  // 1: filigree.directory.v1.CreateProductionRequest
 	(*CreateProductionResponse)(nil), // 2: filigree.directory.v1.CreateProductionResponse
 	(*GetProductionRequest)(nil),     // 3: filigree.directory.v1.GetProductionRequest
 	(*GetProductionResponse)(nil),    // 4: filigree.directory.v1.GetProductionResponse
-	(*ListProductionsRequest)(nil),   // 5: filigree.directory.v1.ListProductionsRequest
-	(*ListProductionsResponse)(nil),  // 6: filigree.directory.v1.ListProductionsResponse
-	(*CreateTokenRequest)(nil),       // 7: filigree.directory.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),      // 8: filigree.directory.v1.CreateTokenResponse
-	(*RevokeTokenRequest)(nil),       // 9: filigree.directory.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),      // 10: filigree.directory.v1.RevokeTokenResponse
-	(*AuthenticateRequest)(nil),      // 11: filigree.directory.v1.AuthenticateRequest
-	(*AuthenticateResponse)(nil),     // 12: filigree.directory.v1.AuthenticateResponse
-	(*RevealPasswordRequest)(nil),    // 13: filigree.directory.v1.RevealPasswordRequest
-	(*RevealPasswordResponse)(nil),   // 14: filigree.directory.v1.RevealPasswordResponse
-	(*Device)(nil),                   // 15: filigree.directory.v1.Device
-	(*RegisterDeviceRequest)(nil),    // 16: filigree.directory.v1.RegisterDeviceRequest
-	(*RegisterDeviceResponse)(nil),   // 17: filigree.directory.v1.RegisterDeviceResponse
-	(*RemoveDeviceRequest)(nil),      // 18: filigree.directory.v1.RemoveDeviceRequest
-	(*RemoveDeviceResponse)(nil),     // 19: filigree.directory.v1.RemoveDeviceResponse
-	(*ListDevicesRequest)(nil),       // 20: filigree.directory.v1.ListDevicesRequest
-	(*ListDevicesResponse)(nil),      // 21: filigree.directory.v1.ListDevicesResponse
-	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
-	(*v1.Principal)(nil),             // 23: filigree.access.v1.Principal
+	(*UpdateProductionRequest)(nil),  // 5: filigree.directory.v1.UpdateProductionRequest
+	(*UpdateProductionResponse)(nil), // 6: filigree.directory.v1.UpdateProductionResponse
+	(*ListProductionsRequest)(nil),   // 7: filigree.directory.v1.ListProductionsRequest
+	(*ListProductionsResponse)(nil),  // 8: filigree.directory.v1.ListProductionsResponse
+	(*CreateTokenRequest)(nil),       // 9: filigree.directory.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 10: filigree.directory.v1.CreateTokenResponse
+	(*RevokeTokenRequest)(nil),       // 11: filigree.directory.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),      // 12: filigree.directory.v1.RevokeTokenResponse
+	(*AuthenticateRequest)(nil),      // 13: filigree.directory.v1.AuthenticateRequest
+	(*AuthenticateResponse)(nil),     // 14: filigree.directory.v1.AuthenticateResponse
+	(*RevealPasswordRequest)(nil),    // 15: filigree.directory.v1.RevealPasswordRequest
+	(*RevealPasswordResponse)(nil),   // 16: filigree.directory.v1.RevealPasswordResponse
+	(*Device)(nil),                   // 17: filigree.directory.v1.Device
+	(*RegisterDeviceRequest)(nil),    // 18: filigree.directory.v1.RegisterDeviceRequest
+	(*RegisterDeviceResponse)(nil),   // 19: filigree.directory.v1.RegisterDeviceResponse
+	(*RemoveDeviceRequest)(nil),      // 20: filigree.directory.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),     // 21: filigree.directory.v1.RemoveDeviceResponse
+	(*ListDevicesRequest)(nil),       // 22: filigree.directory.v1.ListDevicesRequest
+	(*ListDevicesResponse)(nil),      // 23: filigree.directory.v1.ListDevicesResponse
+	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
+	(*v1.Principal)(nil),             // 25: filigree.access.v1.Principal
 }
 var file_filigree_directory_v1_directory_proto_depIdxs = []int32{
-	22, // 0: filigree.directory.v1.Production.created_at:type_name -> google.protobuf.Timestamp
+	24, // 0: filigree.directory.v1.Production.created_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: filigree.directory.v1.CreateProductionResponse.production:type_name -> filigree.directory.v1.Production
 	0,  // 2: filigree.directory.v1.GetProductionResponse.production:type_name -> filigree.directory.v1.Production
-	0,  // 3: filigree.directory.v1.ListProductionsResponse.productions:type_name -> filigree.directory.v1.Production
-	23, // 4: filigree.directory.v1.AuthenticateResponse.principal:type_name -> filigree.access.v1.Principal
-	22, // 5: filigree.directory.v1.Device.registered_at:type_name -> google.protobuf.Timestamp
-	15, // 6: filigree.directory.v1.RegisterDeviceResponse.device:type_name -> filigree.directory.v1.Device
-	15, // 7: filigree.directory.v1.ListDevicesResponse.devices:type_name -> filigree.directory.v1.Device
-	1,  // 8: filigree.directory.v1.DirectoryService.CreateProduction:input_type -> filigree.directory.v1.CreateProductionRequest
-	3,  // 9: filigree.directory.v1.DirectoryService.GetProduction:input_type -> filigree.directory.v1.GetProductionRequest
-	5,  // 10: filigree.directory.v1.DirectoryService.ListProductions:input_type -> filigree.directory.v1.ListProductionsRequest
-	7,  // 11: filigree.directory.v1.DirectoryService.CreateToken:input_type -> filigree.directory.v1.CreateTokenRequest
-	9,  // 12: filigree.directory.v1.DirectoryService.RevokeToken:input_type -> filigree.directory.v1.RevokeTokenRequest
-	11, // 13: filigree.directory.v1.DirectoryService.Authenticate:input_type -> filigree.directory.v1.AuthenticateRequest
-	16, // 14: filigree.directory.v1.DirectoryService.RegisterDevice:input_type -> filigree.directory.v1.RegisterDeviceRequest
-	18, // 15: filigree.directory.v1.DirectoryService.RemoveDevice:input_type -> filigree.directory.v1.RemoveDeviceRequest
-	20, // 16: filigree.directory.v1.DirectoryService.ListDevices:input_type -> filigree.directory.v1.ListDevicesRequest
-	13, // 17: filigree.directory.v1.DirectoryService.RevealPassword:input_type -> filigree.directory.v1.RevealPasswordRequest
-	2,  // 18: filigree.directory.v1.DirectoryService.CreateProduction:output_type -> filigree.directory.v1.CreateProductionResponse
-	4,  // 19: filigree.directory.v1.DirectoryService.GetProduction:output_type -> filigree.directory.v1.GetProductionResponse
-	6,  // 20: filigree.directory.v1.DirectoryService.ListProductions:output_type -> filigree.directory.v1.ListProductionsResponse
-	8,  // 21: filigree.directory.v1.DirectoryService.CreateToken:output_type -> filigree.directory.v1.CreateTokenResponse
-	10, // 22: filigree.directory.v1.DirectoryService.RevokeToken:output_type -> filigree.directory.v1.RevokeTokenResponse
-	12, // 23: filigree.directory.v1.DirectoryService.Authenticate:output_type -> filigree.directory.v1.AuthenticateResponse
-	17, // 24: filigree.directory.v1.DirectoryService.RegisterDevice:output_type -> filigree.directory.v1.RegisterDeviceResponse
-	19, // 25: filigree.directory.v1.DirectoryService.RemoveDevice:output_type -> filigree.directory.v1.RemoveDeviceResponse
-	21, // 26: filigree.directory.v1.DirectoryService.ListDevices:output_type -> filigree.directory.v1.ListDevicesResponse
-	14, // 27: filigree.directory.v1.DirectoryService.RevealPassword:output_type -> filigree.directory.v1.RevealPasswordResponse
-	18, // [18:28] is the sub-list for method output_type
-	8,  // [8:18] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	0,  // 3: filigree.directory.v1.UpdateProductionResponse.production:type_name -> filigree.directory.v1.Production
+	0,  // 4: filigree.directory.v1.ListProductionsResponse.productions:type_name -> filigree.directory.v1.Production
+	25, // 5: filigree.directory.v1.AuthenticateResponse.principal:type_name -> filigree.access.v1.Principal
+	24, // 6: filigree.directory.v1.Device.registered_at:type_name -> google.protobuf.Timestamp
+	17, // 7: filigree.directory.v1.RegisterDeviceResponse.device:type_name -> filigree.directory.v1.Device
+	17, // 8: filigree.directory.v1.ListDevicesResponse.devices:type_name -> filigree.directory.v1.Device
+	1,  // 9: filigree.directory.v1.DirectoryService.CreateProduction:input_type -> filigree.directory.v1.CreateProductionRequest
+	3,  // 10: filigree.directory.v1.DirectoryService.GetProduction:input_type -> filigree.directory.v1.GetProductionRequest
+	7,  // 11: filigree.directory.v1.DirectoryService.ListProductions:input_type -> filigree.directory.v1.ListProductionsRequest
+	5,  // 12: filigree.directory.v1.DirectoryService.UpdateProduction:input_type -> filigree.directory.v1.UpdateProductionRequest
+	9,  // 13: filigree.directory.v1.DirectoryService.CreateToken:input_type -> filigree.directory.v1.CreateTokenRequest
+	11, // 14: filigree.directory.v1.DirectoryService.RevokeToken:input_type -> filigree.directory.v1.RevokeTokenRequest
+	13, // 15: filigree.directory.v1.DirectoryService.Authenticate:input_type -> filigree.directory.v1.AuthenticateRequest
+	18, // 16: filigree.directory.v1.DirectoryService.RegisterDevice:input_type -> filigree.directory.v1.RegisterDeviceRequest
+	20, // 17: filigree.directory.v1.DirectoryService.RemoveDevice:input_type -> filigree.directory.v1.RemoveDeviceRequest
+	22, // 18: filigree.directory.v1.DirectoryService.ListDevices:input_type -> filigree.directory.v1.ListDevicesRequest
+	15, // 19: filigree.directory.v1.DirectoryService.RevealPassword:input_type -> filigree.directory.v1.RevealPasswordRequest
+	2,  // 20: filigree.directory.v1.DirectoryService.CreateProduction:output_type -> filigree.directory.v1.CreateProductionResponse
+	4,  // 21: filigree.directory.v1.DirectoryService.GetProduction:output_type -> filigree.directory.v1.GetProductionResponse
+	8,  // 22: filigree.directory.v1.DirectoryService.ListProductions:output_type -> filigree.directory.v1.ListProductionsResponse
+	6,  // 23: filigree.directory.v1.DirectoryService.UpdateProduction:output_type -> filigree.directory.v1.UpdateProductionResponse
+	10, // 24: filigree.directory.v1.DirectoryService.CreateToken:output_type -> filigree.directory.v1.CreateTokenResponse
+	12, // 25: filigree.directory.v1.DirectoryService.RevokeToken:output_type -> filigree.directory.v1.RevokeTokenResponse
+	14, // 26: filigree.directory.v1.DirectoryService.Authenticate:output_type -> filigree.directory.v1.AuthenticateResponse
+	19, // 27: filigree.directory.v1.DirectoryService.RegisterDevice:output_type -> filigree.directory.v1.RegisterDeviceResponse
+	21, // 28: filigree.directory.v1.DirectoryService.RemoveDevice:output_type -> filigree.directory.v1.RemoveDeviceResponse
+	23, // 29: filigree.directory.v1.DirectoryService.ListDevices:output_type -> filigree.directory.v1.ListDevicesResponse
+	16, // 30: filigree.directory.v1.DirectoryService.RevealPassword:output_type -> filigree.directory.v1.RevealPasswordResponse
+	20, // [20:31] is the sub-list for method output_type
+	9,  // [9:20] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_filigree_directory_v1_directory_proto_init() }
@@ -1347,13 +1483,14 @@ func file_filigree_directory_v1_directory_proto_init() {
 	if File_filigree_directory_v1_directory_proto != nil {
 		return
 	}
+	file_filigree_directory_v1_directory_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_directory_v1_directory_proto_rawDesc), len(file_filigree_directory_v1_directory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

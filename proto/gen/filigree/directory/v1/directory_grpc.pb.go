@@ -22,6 +22,7 @@ const (
 	DirectoryService_CreateProduction_FullMethodName = "/filigree.directory.v1.DirectoryService/CreateProduction"
 	DirectoryService_GetProduction_FullMethodName    = "/filigree.directory.v1.DirectoryService/GetProduction"
 	DirectoryService_ListProductions_FullMethodName  = "/filigree.directory.v1.DirectoryService/ListProductions"
+	DirectoryService_UpdateProduction_FullMethodName = "/filigree.directory.v1.DirectoryService/UpdateProduction"
 	DirectoryService_CreateToken_FullMethodName      = "/filigree.directory.v1.DirectoryService/CreateToken"
 	DirectoryService_RevokeToken_FullMethodName      = "/filigree.directory.v1.DirectoryService/RevokeToken"
 	DirectoryService_Authenticate_FullMethodName     = "/filigree.directory.v1.DirectoryService/Authenticate"
@@ -41,6 +42,9 @@ type DirectoryServiceClient interface {
 	GetProduction(ctx context.Context, in *GetProductionRequest, opts ...grpc.CallOption) (*GetProductionResponse, error)
 	// ListProductions lists those that the caller may act in.
 	ListProductions(ctx context.Context, in *ListProductionsRequest, opts ...grpc.CallOption) (*ListProductionsResponse, error)
+	// UpdateProduction changes a production's settings; one that is absent stays as it is. What it allows or forbids holds
+	// for distributions made from then on, and each change is recorded with who made it.
+	UpdateProduction(ctx context.Context, in *UpdateProductionRequest, opts ...grpc.CallOption) (*UpdateProductionResponse, error)
 	// CreateToken makes an API token; its secret is in the answer and nowhere else.
 	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
 	RevokeToken(ctx context.Context, in *RevokeTokenRequest, opts ...grpc.CallOption) (*RevokeTokenResponse, error)
@@ -88,6 +92,16 @@ func (c *directoryServiceClient) ListProductions(ctx context.Context, in *ListPr
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListProductionsResponse)
 	err := c.cc.Invoke(ctx, DirectoryService_ListProductions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) UpdateProduction(ctx context.Context, in *UpdateProductionRequest, opts ...grpc.CallOption) (*UpdateProductionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateProductionResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_UpdateProduction_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +188,9 @@ type DirectoryServiceServer interface {
 	GetProduction(context.Context, *GetProductionRequest) (*GetProductionResponse, error)
 	// ListProductions lists those that the caller may act in.
 	ListProductions(context.Context, *ListProductionsRequest) (*ListProductionsResponse, error)
+	// UpdateProduction changes a production's settings; one that is absent stays as it is. What it allows or forbids holds
+	// for distributions made from then on, and each change is recorded with who made it.
+	UpdateProduction(context.Context, *UpdateProductionRequest) (*UpdateProductionResponse, error)
 	// CreateToken makes an API token; its secret is in the answer and nowhere else.
 	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
 	RevokeToken(context.Context, *RevokeTokenRequest) (*RevokeTokenResponse, error)
@@ -205,6 +222,9 @@ func (UnimplementedDirectoryServiceServer) GetProduction(context.Context, *GetPr
 }
 func (UnimplementedDirectoryServiceServer) ListProductions(context.Context, *ListProductionsRequest) (*ListProductionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListProductions not implemented")
+}
+func (UnimplementedDirectoryServiceServer) UpdateProduction(context.Context, *UpdateProductionRequest) (*UpdateProductionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateProduction not implemented")
 }
 func (UnimplementedDirectoryServiceServer) CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateToken not implemented")
@@ -298,6 +318,24 @@ func _DirectoryService_ListProductions_Handler(srv interface{}, ctx context.Cont
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DirectoryServiceServer).ListProductions(ctx, req.(*ListProductionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_UpdateProduction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateProductionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).UpdateProduction(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_UpdateProduction_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).UpdateProduction(ctx, req.(*UpdateProductionRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -446,6 +484,10 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListProductions",
 			Handler:    _DirectoryService_ListProductions_Handler,
+		},
+		{
+			MethodName: "UpdateProduction",
+			Handler:    _DirectoryService_UpdateProduction_Handler,
 		},
 		{
 			MethodName: "CreateToken",

@@ -9,6 +9,7 @@ package distributionv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
+	v1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -48,7 +49,23 @@ type Distribution struct {
 	Steps []*StepCounts `protobuf:"bytes,14,rep,name=steps,proto3" json:"steps,omitempty"`
 	Files []*FileRef    `protobuf:"bytes,15,rep,name=files,proto3" json:"files,omitempty"`
 	// Until then the undo window is open; absent when there is none.
-	HeldUntil     *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=held_until,json=heldUntil,proto3" json:"held_until,omitempty"`
+	HeldUntil *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=held_until,json=heldUntil,proto3" json:"held_until,omitempty"`
+	// The mark's text with fields, and what it looks like; absent is the default look.
+	Mark      string     `protobuf:"bytes,17,opt,name=mark,proto3" json:"mark,omitempty"`
+	MarkStyle *MarkStyle `protobuf:"bytes,18,opt,name=mark_style,json=markStyle,proto3" json:"mark_style,omitempty"`
+	// 0 to 9; higher goes first.
+	Priority int32 `protobuf:"varint,19,opt,name=priority,proto3" json:"priority,omitempty"`
+	// How far past its deadline it ended, or is; absent when it is not.
+	LateBy *durationpb.Duration `protobuf:"bytes,20,opt,name=late_by,json=lateBy,proto3" json:"late_by,omitempty"`
+	// The distribution, and the step of it, that started this one; empty when a person did.
+	Parent     string `protobuf:"bytes,21,opt,name=parent,proto3" json:"parent,omitempty"`
+	ParentStep string `protobuf:"bytes,22,opt,name=parent_step,json=parentStep,proto3" json:"parent_step,omitempty"`
+	// Why it stopped by itself: TOO_MANY_FAILURES.
+	Error *Error `protobuf:"bytes,23,opt,name=error,proto3" json:"error,omitempty"`
+	// Distributions that steps of this one started.
+	Children []string `protobuf:"bytes,24,rep,name=children,proto3" json:"children,omitempty"`
+	// What it was told to decide by itself.
+	Policy        *Policy `protobuf:"bytes,25,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -191,6 +208,69 @@ func (x *Distribution) GetFiles() []*FileRef {
 func (x *Distribution) GetHeldUntil() *timestamppb.Timestamp {
 	if x != nil {
 		return x.HeldUntil
+	}
+	return nil
+}
+
+func (x *Distribution) GetMark() string {
+	if x != nil {
+		return x.Mark
+	}
+	return ""
+}
+
+func (x *Distribution) GetMarkStyle() *MarkStyle {
+	if x != nil {
+		return x.MarkStyle
+	}
+	return nil
+}
+
+func (x *Distribution) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Distribution) GetLateBy() *durationpb.Duration {
+	if x != nil {
+		return x.LateBy
+	}
+	return nil
+}
+
+func (x *Distribution) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *Distribution) GetParentStep() string {
+	if x != nil {
+		return x.ParentStep
+	}
+	return ""
+}
+
+func (x *Distribution) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *Distribution) GetChildren() []string {
+	if x != nil {
+		return x.Children
+	}
+	return nil
+}
+
+func (x *Distribution) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
 	}
 	return nil
 }
@@ -644,7 +724,8 @@ type CreateDistributionRequest struct {
 	Mode       string            `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
 	Files      []*FileRef        `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
 	Recipients []*RecipientInput `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
-	// The mark's text with fields; empty: "{name}\n{email}".
+	// The mark's text with fields; empty: "{name}\n{email}". A recipient whose mark cannot be drawn, as the fonts lack a
+	// character of their name, is refused here and named (MARK_GLYPH_MISSING, MARK_TOO_LONG, MARK_EMPTY).
 	Mark string `protobuf:"bytes,6,opt,name=mark,proto3" json:"mark,omitempty"`
 	// none (default) or generate: one of its own for each recipient.
 	Password string   `protobuf:"bytes,7,opt,name=password,proto3" json:"password,omitempty"`
@@ -655,7 +736,17 @@ type CreateDistributionRequest struct {
 	// The undo window: no mail goes out before it is over, and cancelling within it sends nothing. At most a day.
 	HoldFor *durationpb.Duration `protobuf:"bytes,11,opt,name=hold_for,json=holdFor,proto3" json:"hold_for,omitempty"`
 	// How long links work; absent: 30 days. At most a year.
-	LinkLifetime  *durationpb.Duration `protobuf:"bytes,12,opt,name=link_lifetime,json=linkLifetime,proto3" json:"link_lifetime,omitempty"`
+	LinkLifetime *durationpb.Duration `protobuf:"bytes,12,opt,name=link_lifetime,json=linkLifetime,proto3" json:"link_lifetime,omitempty"`
+	// What the mark looks like; absent is the default look. What it asks for and cannot be drawn is MARK_STYLE_BAD.
+	MarkStyle *MarkStyle `protobuf:"bytes,13,opt,name=mark_style,json=markStyle,proto3" json:"mark_style,omitempty"`
+	// The definition to run; empty is send-documents.
+	Definition string `protobuf:"bytes,14,opt,name=definition,proto3" json:"definition,omitempty"`
+	// Its version; 0: as its rollout in this production says.
+	DefinitionVersion int32 `protobuf:"varint,15,opt,name=definition_version,json=definitionVersion,proto3" json:"definition_version,omitempty"`
+	// 0 (default) to 9; within a production higher goes first.
+	Priority int32 `protobuf:"varint,16,opt,name=priority,proto3" json:"priority,omitempty"`
+	// When it should be over; within a priority the earliest goes first. Absent: 5 s and 50 ms an item from now.
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -774,6 +865,124 @@ func (x *CreateDistributionRequest) GetLinkLifetime() *durationpb.Duration {
 	return nil
 }
 
+func (x *CreateDistributionRequest) GetMarkStyle() *MarkStyle {
+	if x != nil {
+		return x.MarkStyle
+	}
+	return nil
+}
+
+func (x *CreateDistributionRequest) GetDefinition() string {
+	if x != nil {
+		return x.Definition
+	}
+	return ""
+}
+
+func (x *CreateDistributionRequest) GetDefinitionVersion() int32 {
+	if x != nil {
+		return x.DefinitionVersion
+	}
+	return 0
+}
+
+func (x *CreateDistributionRequest) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *CreateDistributionRequest) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+// MarkStyle is what a mark looks like. Whatever it is, a small line at the foot of every page repeats the mark's text
+// where no other part of the mark stands there.
+type MarkStyle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// diagonal (also when empty), tiled, header, footer or corners.
+	Layout string `protobuf:"bytes,1,opt,name=layout,proto3" json:"layout,omitempty"`
+	// "#rrggbb"; empty is a grey that shows on every ground.
+	Color string `protobuf:"bytes,2,opt,name=color,proto3" json:"color,omitempty"`
+	// How much of what is beneath it covers, in percent, 1 to 100; 0 is the layout's own.
+	Opacity int32 `protobuf:"varint,3,opt,name=opacity,proto3" json:"opacity,omitempty"`
+	// Height of the letters in points, 1 to 1000; 0 fits them to the page.
+	Size int32 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	// Pages that carry the large mark, counted from 1: "1-3,7,10-". Empty is all.
+	Pages         string `protobuf:"bytes,5,opt,name=pages,proto3" json:"pages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkStyle) Reset() {
+	*x = MarkStyle{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkStyle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkStyle) ProtoMessage() {}
+
+func (x *MarkStyle) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkStyle.ProtoReflect.Descriptor instead.
+func (*MarkStyle) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *MarkStyle) GetLayout() string {
+	if x != nil {
+		return x.Layout
+	}
+	return ""
+}
+
+func (x *MarkStyle) GetColor() string {
+	if x != nil {
+		return x.Color
+	}
+	return ""
+}
+
+func (x *MarkStyle) GetOpacity() int32 {
+	if x != nil {
+		return x.Opacity
+	}
+	return 0
+}
+
+func (x *MarkStyle) GetSize() int32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *MarkStyle) GetPages() string {
+	if x != nil {
+		return x.Pages
+	}
+	return ""
+}
+
 type Message struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Subject       string                 `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
@@ -785,7 +994,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[7]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +1006,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[7]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +1019,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{7}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Message) GetSubject() string {
@@ -840,14 +1049,17 @@ type Policy struct {
 	// When some of a recipient's items failed: send_available (default) sends the others, hold sends nothing.
 	OnFailure string `protobuf:"bytes,1,opt,name=on_failure,json=onFailure,proto3" json:"on_failure,omitempty"`
 	// When a mail may or may not have gone out: resend (default; same Message-ID, flagged) or hold (a person decides).
-	OnUncertain   string `protobuf:"bytes,2,opt,name=on_uncertain,json=onUncertain,proto3" json:"on_uncertain,omitempty"`
+	OnUncertain string `protobuf:"bytes,2,opt,name=on_uncertain,json=onUncertain,proto3" json:"on_uncertain,omitempty"`
+	// How many items may fail before the distribution stops by itself: the rest is cancelled and it ends failed, with
+	// TOO_MANY_FAILURES. Absent: any number.
+	Tolerate      *Tolerance `protobuf:"bytes,3,opt,name=tolerate,proto3" json:"tolerate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[8]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +1071,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[8]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +1084,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{8}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Policy) GetOnFailure() string {
@@ -889,6 +1101,66 @@ func (x *Policy) GetOnUncertain() string {
 	return ""
 }
 
+func (x *Policy) GetTolerate() *Tolerance {
+	if x != nil {
+		return x.Tolerate
+	}
+	return nil
+}
+
+// Tolerance is a number of failed items, or a share of all items in percent, whichever is reached first.
+type Tolerance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         *int32                 `protobuf:"varint,1,opt,name=items,proto3,oneof" json:"items,omitempty"`
+	Percent       *int32                 `protobuf:"varint,2,opt,name=percent,proto3,oneof" json:"percent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tolerance) Reset() {
+	*x = Tolerance{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tolerance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tolerance) ProtoMessage() {}
+
+func (x *Tolerance) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tolerance.ProtoReflect.Descriptor instead.
+func (*Tolerance) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Tolerance) GetItems() int32 {
+	if x != nil && x.Items != nil {
+		return *x.Items
+	}
+	return 0
+}
+
+func (x *Tolerance) GetPercent() int32 {
+	if x != nil && x.Percent != nil {
+		return *x.Percent
+	}
+	return 0
+}
+
 type RecipientInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -901,7 +1173,7 @@ type RecipientInput struct {
 
 func (x *RecipientInput) Reset() {
 	*x = RecipientInput{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[9]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1185,7 @@ func (x *RecipientInput) String() string {
 func (*RecipientInput) ProtoMessage() {}
 
 func (x *RecipientInput) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[9]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1198,7 @@ func (x *RecipientInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientInput.ProtoReflect.Descriptor instead.
 func (*RecipientInput) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{9}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RecipientInput) GetName() string {
@@ -959,7 +1231,7 @@ type CreateDistributionResponse struct {
 
 func (x *CreateDistributionResponse) Reset() {
 	*x = CreateDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[10]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1243,7 @@ func (x *CreateDistributionResponse) String() string {
 func (*CreateDistributionResponse) ProtoMessage() {}
 
 func (x *CreateDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[10]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1256,7 @@ func (x *CreateDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateDistributionResponse.ProtoReflect.Descriptor instead.
 func (*CreateDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{10}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CreateDistributionResponse) GetDistribution() *Distribution {
@@ -1004,7 +1276,7 @@ type GetDistributionRequest struct {
 
 func (x *GetDistributionRequest) Reset() {
 	*x = GetDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[11]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1288,7 @@ func (x *GetDistributionRequest) String() string {
 func (*GetDistributionRequest) ProtoMessage() {}
 
 func (x *GetDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[11]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1301,7 @@ func (x *GetDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionRequest.ProtoReflect.Descriptor instead.
 func (*GetDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{11}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetDistributionRequest) GetProduction() string {
@@ -1055,7 +1327,7 @@ type GetDistributionResponse struct {
 
 func (x *GetDistributionResponse) Reset() {
 	*x = GetDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[12]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1339,7 @@ func (x *GetDistributionResponse) String() string {
 func (*GetDistributionResponse) ProtoMessage() {}
 
 func (x *GetDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[12]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1352,7 @@ func (x *GetDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionResponse.ProtoReflect.Descriptor instead.
 func (*GetDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{12}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetDistributionResponse) GetDistribution() *Distribution {
@@ -1101,7 +1373,7 @@ type ListDistributionsRequest struct {
 
 func (x *ListDistributionsRequest) Reset() {
 	*x = ListDistributionsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1385,7 @@ func (x *ListDistributionsRequest) String() string {
 func (*ListDistributionsRequest) ProtoMessage() {}
 
 func (x *ListDistributionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1398,7 @@ func (x *ListDistributionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDistributionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDistributionsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{13}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListDistributionsRequest) GetProduction() string {
@@ -1160,7 +1432,7 @@ type ListDistributionsResponse struct {
 
 func (x *ListDistributionsResponse) Reset() {
 	*x = ListDistributionsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1444,7 @@ func (x *ListDistributionsResponse) String() string {
 func (*ListDistributionsResponse) ProtoMessage() {}
 
 func (x *ListDistributionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1457,7 @@ func (x *ListDistributionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDistributionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDistributionsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{14}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListDistributionsResponse) GetDistributions() []*Distribution {
@@ -1216,7 +1488,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1228,7 +1500,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1241,7 +1513,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{15}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Error) GetCode() string {
@@ -1283,7 +1555,7 @@ type StepView struct {
 
 func (x *StepView) Reset() {
 	*x = StepView{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1567,7 @@ func (x *StepView) String() string {
 func (*StepView) ProtoMessage() {}
 
 func (x *StepView) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1580,7 @@ func (x *StepView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepView.ProtoReflect.Descriptor instead.
 func (*StepView) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{16}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StepView) GetName() string {
@@ -1388,7 +1660,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1672,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1685,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{17}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Item) GetId() string {
@@ -1491,7 +1763,7 @@ type RecipientRef struct {
 
 func (x *RecipientRef) Reset() {
 	*x = RecipientRef{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +1775,7 @@ func (x *RecipientRef) String() string {
 func (*RecipientRef) ProtoMessage() {}
 
 func (x *RecipientRef) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +1788,7 @@ func (x *RecipientRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientRef.ProtoReflect.Descriptor instead.
 func (*RecipientRef) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{18}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RecipientRef) GetId() string {
@@ -1554,7 +1826,7 @@ type ListItemsRequest struct {
 
 func (x *ListItemsRequest) Reset() {
 	*x = ListItemsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1838,7 @@ func (x *ListItemsRequest) String() string {
 func (*ListItemsRequest) ProtoMessage() {}
 
 func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1851,7 @@ func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsRequest.ProtoReflect.Descriptor instead.
 func (*ListItemsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{19}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListItemsRequest) GetProduction() string {
@@ -1627,7 +1899,7 @@ type ListItemsResponse struct {
 
 func (x *ListItemsResponse) Reset() {
 	*x = ListItemsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1911,7 @@ func (x *ListItemsResponse) String() string {
 func (*ListItemsResponse) ProtoMessage() {}
 
 func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1924,7 @@ func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsResponse.ProtoReflect.Descriptor instead.
 func (*ListItemsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{20}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListItemsResponse) GetItems() []*Item {
@@ -1670,20 +1942,23 @@ func (x *ListItemsResponse) GetNextPageToken() string {
 }
 
 type Recipient struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Email         string                 `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
-	Fields        map[string]string      `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Delivery      *Delivery              `protobuf:"bytes,5,opt,name=delivery,proto3" json:"delivery,omitempty"`
-	Items         *ItemCounts            `protobuf:"bytes,6,opt,name=items,proto3" json:"items,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name     string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Email    string                 `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	Fields   map[string]string      `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Delivery *Delivery              `protobuf:"bytes,5,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	Items    *ItemCounts            `protobuf:"bytes,6,opt,name=items,proto3" json:"items,omitempty"`
+	// A mark of their own, given by a retry; empty and absent: the distribution's.
+	Mark          string     `protobuf:"bytes,7,opt,name=mark,proto3" json:"mark,omitempty"`
+	MarkStyle     *MarkStyle `protobuf:"bytes,8,opt,name=mark_style,json=markStyle,proto3" json:"mark_style,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1695,7 +1970,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1708,7 +1983,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{21}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Recipient) GetId() string {
@@ -1753,6 +2028,20 @@ func (x *Recipient) GetItems() *ItemCounts {
 	return nil
 }
 
+func (x *Recipient) GetMark() string {
+	if x != nil {
+		return x.Mark
+	}
+	return ""
+}
+
+func (x *Recipient) GetMarkStyle() *MarkStyle {
+	if x != nil {
+		return x.MarkStyle
+	}
+	return nil
+}
+
 // Delivery is what one recipient is sent over one channel for all their items.
 type Delivery struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1778,7 +2067,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +2079,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +2092,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{22}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Delivery) GetChannel() string {
@@ -1902,7 +2191,7 @@ type ListRecipientsRequest struct {
 
 func (x *ListRecipientsRequest) Reset() {
 	*x = ListRecipientsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2203,7 @@ func (x *ListRecipientsRequest) String() string {
 func (*ListRecipientsRequest) ProtoMessage() {}
 
 func (x *ListRecipientsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2216,7 @@ func (x *ListRecipientsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecipientsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{23}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListRecipientsRequest) GetProduction() string {
@@ -1968,7 +2257,7 @@ type ListRecipientsResponse struct {
 
 func (x *ListRecipientsResponse) Reset() {
 	*x = ListRecipientsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2269,7 @@ func (x *ListRecipientsResponse) String() string {
 func (*ListRecipientsResponse) ProtoMessage() {}
 
 func (x *ListRecipientsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2282,7 @@ func (x *ListRecipientsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecipientsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{24}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListRecipientsResponse) GetRecipients() []*Recipient {
@@ -2016,7 +2305,7 @@ type Event struct {
 	// Ordered within the distribution.
 	Id   string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// accepted planned started attempt cancel_requested ended
+	// accepted planned started attempt paused resumed cancel_requested stopped retry_requested retry resend ended
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// For an attempt: the step, what it was about, which attempt, by whom, from when, and how it ended.
 	Step string `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
@@ -2026,15 +2315,32 @@ type Event struct {
 	Worker    string                 `protobuf:"bytes,7,opt,name=worker,proto3" json:"worker,omitempty"`
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// The state entered.
-	State         string `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"`
-	Error         *Error `protobuf:"bytes,10,opt,name=error,proto3" json:"error,omitempty"`
+	State string `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"`
+	Error *Error `protobuf:"bytes,10,opt,name=error,proto3" json:"error,omitempty"`
+	// What was asked for, in words, when that can differ; worker says who asked.
+	Text string `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`
+	// The limit that an attempt waited for while its step was ready, and how long; empty and absent when for none.
+	Limit     string               `protobuf:"bytes,12,opt,name=limit,proto3" json:"limit,omitempty"`
+	LimitWait *durationpb.Duration `protobuf:"bytes,13,opt,name=limit_wait,json=limitWait,proto3" json:"limit_wait,omitempty"`
+	// What an attempt read and made, in bytes, as its function says.
+	BytesIn  int64 `protobuf:"varint,14,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	BytesOut int64 `protobuf:"varint,15,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
+	// Numbers and lines that the function gave with it.
+	Metrics []*v1.Metric  `protobuf:"bytes,16,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	Log     []*v1.LogLine `protobuf:"bytes,17,rep,name=log,proto3" json:"log,omitempty"`
+	// When an attempt that failed, or goes on elsewhere, is followed by another.
+	RetryAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"`
+	// Of an attempt to deliver that failed for good, the state that the delivery entered.
+	Delivery string `protobuf:"bytes,19,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	// Of a retry or resend, the steps that run again or wait again: "i1.7/watermark".
+	Again         []string `protobuf:"bytes,20,rep,name=again,proto3" json:"again,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2352,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2365,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{25}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Event) GetId() string {
@@ -2132,6 +2438,76 @@ func (x *Event) GetError() *Error {
 	return nil
 }
 
+func (x *Event) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Event) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+func (x *Event) GetLimitWait() *durationpb.Duration {
+	if x != nil {
+		return x.LimitWait
+	}
+	return nil
+}
+
+func (x *Event) GetBytesIn() int64 {
+	if x != nil {
+		return x.BytesIn
+	}
+	return 0
+}
+
+func (x *Event) GetBytesOut() int64 {
+	if x != nil {
+		return x.BytesOut
+	}
+	return 0
+}
+
+func (x *Event) GetMetrics() []*v1.Metric {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+func (x *Event) GetLog() []*v1.LogLine {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
+func (x *Event) GetRetryAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RetryAt
+	}
+	return nil
+}
+
+func (x *Event) GetDelivery() string {
+	if x != nil {
+		return x.Delivery
+	}
+	return ""
+}
+
+func (x *Event) GetAgain() []string {
+	if x != nil {
+		return x.Again
+	}
+	return nil
+}
+
 type ListEventsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
@@ -2144,7 +2520,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2532,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2545,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{26}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListEventsRequest) GetProduction() string {
@@ -2210,7 +2586,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2222,7 +2598,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2235,7 +2611,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{27}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListEventsResponse) GetEvents() []*Event {
@@ -2262,7 +2638,7 @@ type CancelDistributionRequest struct {
 
 func (x *CancelDistributionRequest) Reset() {
 	*x = CancelDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2650,7 @@ func (x *CancelDistributionRequest) String() string {
 func (*CancelDistributionRequest) ProtoMessage() {}
 
 func (x *CancelDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2663,7 @@ func (x *CancelDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelDistributionRequest.ProtoReflect.Descriptor instead.
 func (*CancelDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{28}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CancelDistributionRequest) GetProduction() string {
@@ -2313,7 +2689,7 @@ type CancelDistributionResponse struct {
 
 func (x *CancelDistributionResponse) Reset() {
 	*x = CancelDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2701,7 @@ func (x *CancelDistributionResponse) String() string {
 func (*CancelDistributionResponse) ProtoMessage() {}
 
 func (x *CancelDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2714,7 @@ func (x *CancelDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelDistributionResponse.ProtoReflect.Descriptor instead.
 func (*CancelDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{29}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CancelDistributionResponse) GetDistribution() *Distribution {
@@ -2353,14 +2729,27 @@ type RetryDistributionRequest struct {
 	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
 	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
 	// Only these recipients' ("<distribution>.r7"); empty: all.
-	Recipients    []string `protobuf:"bytes,3,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	Recipients []string `protobuf:"bytes,3,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	// Only recipients of whom something failed with this code, an item's or a step's: "MAIL_REFUSED". Everything else that
+	// failed of theirs runs again, too, but of what is done for whole files only that which failed with this code.
+	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	// What becomes of steps that are done: skip (default) leaves them; redo runs them again, copies, links and mails: the
+	// mail is another mail, the link another link in place of the old. What is done for whole files stays.
+	Done string `protobuf:"bytes,5,opt,name=done,proto3" json:"done,omitempty"`
+	// Another mark from now on for the recipients meant: whatever draws it and all that depends on that runs again, and
+	// whoever had theirs gets the new ones, by another mail and another link in place of the old. For whom the mark is what
+	// it was nothing is done. It is held against all of them before anything changes, as in CreateDistribution. Empty: the
+	// text there is.
+	Mark string `protobuf:"bytes,6,opt,name=mark,proto3" json:"mark,omitempty"`
+	// Absent: the style there is.
+	MarkStyle     *MarkStyle `protobuf:"bytes,7,opt,name=mark_style,json=markStyle,proto3" json:"mark_style,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RetryDistributionRequest) Reset() {
 	*x = RetryDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2372,7 +2761,7 @@ func (x *RetryDistributionRequest) String() string {
 func (*RetryDistributionRequest) ProtoMessage() {}
 
 func (x *RetryDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2385,7 +2774,7 @@ func (x *RetryDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDistributionRequest.ProtoReflect.Descriptor instead.
 func (*RetryDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{30}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RetryDistributionRequest) GetProduction() string {
@@ -2409,6 +2798,34 @@ func (x *RetryDistributionRequest) GetRecipients() []string {
 	return nil
 }
 
+func (x *RetryDistributionRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *RetryDistributionRequest) GetDone() string {
+	if x != nil {
+		return x.Done
+	}
+	return ""
+}
+
+func (x *RetryDistributionRequest) GetMark() string {
+	if x != nil {
+		return x.Mark
+	}
+	return ""
+}
+
+func (x *RetryDistributionRequest) GetMarkStyle() *MarkStyle {
+	if x != nil {
+		return x.MarkStyle
+	}
+	return nil
+}
+
 type RetryDistributionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Distribution  *Distribution          `protobuf:"bytes,1,opt,name=distribution,proto3" json:"distribution,omitempty"`
@@ -2418,7 +2835,7 @@ type RetryDistributionResponse struct {
 
 func (x *RetryDistributionResponse) Reset() {
 	*x = RetryDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2430,7 +2847,7 @@ func (x *RetryDistributionResponse) String() string {
 func (*RetryDistributionResponse) ProtoMessage() {}
 
 func (x *RetryDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2443,7 +2860,7 @@ func (x *RetryDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDistributionResponse.ProtoReflect.Descriptor instead.
 func (*RetryDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{31}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RetryDistributionResponse) GetDistribution() *Distribution {
@@ -2462,14 +2879,16 @@ type ResendRecipientRequest struct {
 	// The right address; empty: the one there is.
 	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
 	// The right name; empty: the one there is.
-	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Name string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	// As of CreateDistribution, but optional: without one each call is a mail. The last key of each recipient is remembered.
+	IdempotencyKey string `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ResendRecipientRequest) Reset() {
 	*x = ResendRecipientRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2481,7 +2900,7 @@ func (x *ResendRecipientRequest) String() string {
 func (*ResendRecipientRequest) ProtoMessage() {}
 
 func (x *ResendRecipientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2494,7 +2913,7 @@ func (x *ResendRecipientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendRecipientRequest.ProtoReflect.Descriptor instead.
 func (*ResendRecipientRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{32}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ResendRecipientRequest) GetProduction() string {
@@ -2532,6 +2951,13 @@ func (x *ResendRecipientRequest) GetName() string {
 	return ""
 }
 
+func (x *ResendRecipientRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
 type ResendRecipientResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Recipient     *Recipient             `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
@@ -2541,7 +2967,7 @@ type ResendRecipientResponse struct {
 
 func (x *ResendRecipientResponse) Reset() {
 	*x = ResendRecipientResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2553,7 +2979,7 @@ func (x *ResendRecipientResponse) String() string {
 func (*ResendRecipientResponse) ProtoMessage() {}
 
 func (x *ResendRecipientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2566,7 +2992,7 @@ func (x *ResendRecipientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendRecipientResponse.ProtoReflect.Descriptor instead.
 func (*ResendRecipientResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{33}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResendRecipientResponse) GetRecipient() *Recipient {
@@ -2586,7 +3012,7 @@ type RevokeDistributionRequest struct {
 
 func (x *RevokeDistributionRequest) Reset() {
 	*x = RevokeDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2598,7 +3024,7 @@ func (x *RevokeDistributionRequest) String() string {
 func (*RevokeDistributionRequest) ProtoMessage() {}
 
 func (x *RevokeDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2611,7 +3037,7 @@ func (x *RevokeDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDistributionRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{34}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RevokeDistributionRequest) GetProduction() string {
@@ -2641,7 +3067,7 @@ type RevokeDistributionResponse struct {
 
 func (x *RevokeDistributionResponse) Reset() {
 	*x = RevokeDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2653,7 +3079,7 @@ func (x *RevokeDistributionResponse) String() string {
 func (*RevokeDistributionResponse) ProtoMessage() {}
 
 func (x *RevokeDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2666,7 +3092,7 @@ func (x *RevokeDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDistributionResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{35}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RevokeDistributionResponse) GetLinksRevoked() int32 {
@@ -2702,7 +3128,7 @@ type WatchDistributionRequest struct {
 
 func (x *WatchDistributionRequest) Reset() {
 	*x = WatchDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2714,7 +3140,7 @@ func (x *WatchDistributionRequest) String() string {
 func (*WatchDistributionRequest) ProtoMessage() {}
 
 func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2727,7 +3153,7 @@ func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionRequest.ProtoReflect.Descriptor instead.
 func (*WatchDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{36}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *WatchDistributionRequest) GetProduction() string {
@@ -2762,7 +3188,7 @@ type WatchDistributionResponse struct {
 
 func (x *WatchDistributionResponse) Reset() {
 	*x = WatchDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2774,7 +3200,7 @@ func (x *WatchDistributionResponse) String() string {
 func (*WatchDistributionResponse) ProtoMessage() {}
 
 func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2787,7 +3213,7 @@ func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionResponse.ProtoReflect.Descriptor instead.
 func (*WatchDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{37}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WatchDistributionResponse) GetCursor() string {
@@ -2818,7 +3244,7 @@ type GetArtifactRequest struct {
 
 func (x *GetArtifactRequest) Reset() {
 	*x = GetArtifactRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2830,7 +3256,7 @@ func (x *GetArtifactRequest) String() string {
 func (*GetArtifactRequest) ProtoMessage() {}
 
 func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2843,7 +3269,7 @@ func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactRequest.ProtoReflect.Descriptor instead.
 func (*GetArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{38}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetArtifactRequest) GetProduction() string {
@@ -2889,7 +3315,7 @@ type GetArtifactResponse struct {
 
 func (x *GetArtifactResponse) Reset() {
 	*x = GetArtifactResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2901,7 +3327,7 @@ func (x *GetArtifactResponse) String() string {
 func (*GetArtifactResponse) ProtoMessage() {}
 
 func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2914,7 +3340,7 @@ func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactResponse.ProtoReflect.Descriptor instead.
 func (*GetArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{39}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetArtifactResponse) GetKey() string {
@@ -2952,11 +3378,1072 @@ func (x *GetArtifactResponse) GetName() string {
 	return ""
 }
 
+type PauseDistributionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution  string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseDistributionRequest) Reset() {
+	*x = PauseDistributionRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseDistributionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseDistributionRequest) ProtoMessage() {}
+
+func (x *PauseDistributionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseDistributionRequest.ProtoReflect.Descriptor instead.
+func (*PauseDistributionRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *PauseDistributionRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *PauseDistributionRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+type PauseDistributionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Distribution  *Distribution          `protobuf:"bytes,1,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseDistributionResponse) Reset() {
+	*x = PauseDistributionResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseDistributionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseDistributionResponse) ProtoMessage() {}
+
+func (x *PauseDistributionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseDistributionResponse.ProtoReflect.Descriptor instead.
+func (*PauseDistributionResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *PauseDistributionResponse) GetDistribution() *Distribution {
+	if x != nil {
+		return x.Distribution
+	}
+	return nil
+}
+
+type ResumeDistributionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution  string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeDistributionRequest) Reset() {
+	*x = ResumeDistributionRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeDistributionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeDistributionRequest) ProtoMessage() {}
+
+func (x *ResumeDistributionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeDistributionRequest.ProtoReflect.Descriptor instead.
+func (*ResumeDistributionRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ResumeDistributionRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *ResumeDistributionRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+type ResumeDistributionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Distribution  *Distribution          `protobuf:"bytes,1,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeDistributionResponse) Reset() {
+	*x = ResumeDistributionResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeDistributionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeDistributionResponse) ProtoMessage() {}
+
+func (x *ResumeDistributionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeDistributionResponse.ProtoReflect.Descriptor instead.
+func (*ResumeDistributionResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ResumeDistributionResponse) GetDistribution() *Distribution {
+	if x != nil {
+		return x.Distribution
+	}
+	return nil
+}
+
+type GetDistributionGraphRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// mermaid (default) or dot.
+	Format        string `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDistributionGraphRequest) Reset() {
+	*x = GetDistributionGraphRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDistributionGraphRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDistributionGraphRequest) ProtoMessage() {}
+
+func (x *GetDistributionGraphRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDistributionGraphRequest.ProtoReflect.Descriptor instead.
+func (*GetDistributionGraphRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *GetDistributionGraphRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *GetDistributionGraphRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *GetDistributionGraphRequest) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+type GetDistributionGraphResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDistributionGraphResponse) Reset() {
+	*x = GetDistributionGraphResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDistributionGraphResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDistributionGraphResponse) ProtoMessage() {}
+
+func (x *GetDistributionGraphResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDistributionGraphResponse.ProtoReflect.Descriptor instead.
+func (*GetDistributionGraphResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *GetDistributionGraphResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// Batch is one operation on many distributions.
+type Batch struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Production string                 `protobuf:"bytes,2,opt,name=production,proto3" json:"production,omitempty"`
+	// retry, cancel, pause or resume
+	Operation string       `protobuf:"bytes,3,opt,name=operation,proto3" json:"operation,omitempty"`
+	Filter    *BatchFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	// running, paused or done
+	State string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	// Distributions looked at so far, of those the ones that the filter found, and of those how many the operation
+	// changed, had nothing to change in, and failed for.
+	Seen      int32 `protobuf:"varint,6,opt,name=seen,proto3" json:"seen,omitempty"`
+	Found     int32 `protobuf:"varint,7,opt,name=found,proto3" json:"found,omitempty"`
+	Changed   int32 `protobuf:"varint,8,opt,name=changed,proto3" json:"changed,omitempty"`
+	Unchanged int32 `protobuf:"varint,9,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	Failed    int32 `protobuf:"varint,10,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Of how many there were to look at when it was made.
+	Total int32 `protobuf:"varint,11,opt,name=total,proto3" json:"total,omitempty"`
+	// The last failure, with the distribution's id.
+	Error         *Error                 `protobuf:"bytes,12,opt,name=error,proto3" json:"error,omitempty"`
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	CreatedBy     string                 `protobuf:"bytes,15,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Batch) Reset() {
+	*x = Batch{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Batch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Batch) ProtoMessage() {}
+
+func (x *Batch) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Batch.ProtoReflect.Descriptor instead.
+func (*Batch) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *Batch) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Batch) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *Batch) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *Batch) GetFilter() *BatchFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *Batch) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Batch) GetSeen() int32 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
+func (x *Batch) GetFound() int32 {
+	if x != nil {
+		return x.Found
+	}
+	return 0
+}
+
+func (x *Batch) GetChanged() int32 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *Batch) GetUnchanged() int32 {
+	if x != nil {
+		return x.Unchanged
+	}
+	return 0
+}
+
+func (x *Batch) GetFailed() int32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *Batch) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Batch) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *Batch) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Batch) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *Batch) GetCreatedBy() string {
+	if x != nil {
+		return x.CreatedBy
+	}
+	return ""
+}
+
+// BatchFilter finds distributions that meet all of what it says.
+type BatchFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Distribution states; empty: any.
+	States        []string               `protobuf:"bytes,1,rep,name=states,proto3" json:"states,omitempty"`
+	CreatedAfter  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created_after,json=createdAfter,proto3" json:"created_after,omitempty"`
+	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
+	Definition    string                 `protobuf:"bytes,4,opt,name=definition,proto3" json:"definition,omitempty"`
+	// Part of the title, whatever its case.
+	Title string `protobuf:"bytes,5,opt,name=title,proto3" json:"title,omitempty"`
+	// Something of it failed with this code.
+	Code          string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchFilter) Reset() {
+	*x = BatchFilter{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchFilter) ProtoMessage() {}
+
+func (x *BatchFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchFilter.ProtoReflect.Descriptor instead.
+func (*BatchFilter) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *BatchFilter) GetStates() []string {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *BatchFilter) GetCreatedAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAfter
+	}
+	return nil
+}
+
+func (x *BatchFilter) GetCreatedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedBefore
+	}
+	return nil
+}
+
+func (x *BatchFilter) GetDefinition() string {
+	if x != nil {
+		return x.Definition
+	}
+	return ""
+}
+
+func (x *BatchFilter) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *BatchFilter) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+type CreateBatchRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Production string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Operation  string                 `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	Filter     *BatchFilter           `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// As of CreateDistribution.
+	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CreateBatchRequest) Reset() {
+	*x = CreateBatchRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateBatchRequest) ProtoMessage() {}
+
+func (x *CreateBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateBatchRequest.ProtoReflect.Descriptor instead.
+func (*CreateBatchRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *CreateBatchRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *CreateBatchRequest) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *CreateBatchRequest) GetFilter() *BatchFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *CreateBatchRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type CreateBatchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batch         *Batch                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateBatchResponse) Reset() {
+	*x = CreateBatchResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateBatchResponse) ProtoMessage() {}
+
+func (x *CreateBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateBatchResponse.ProtoReflect.Descriptor instead.
+func (*CreateBatchResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *CreateBatchResponse) GetBatch() *Batch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+type GetBatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Batch         string                 `protobuf:"bytes,2,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBatchRequest) Reset() {
+	*x = GetBatchRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBatchRequest) ProtoMessage() {}
+
+func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBatchRequest.ProtoReflect.Descriptor instead.
+func (*GetBatchRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *GetBatchRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *GetBatchRequest) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
+type GetBatchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batch         *Batch                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBatchResponse) Reset() {
+	*x = GetBatchResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBatchResponse) ProtoMessage() {}
+
+func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBatchResponse.ProtoReflect.Descriptor instead.
+func (*GetBatchResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *GetBatchResponse) GetBatch() *Batch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+type ListBatchesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	PageSize      int32                  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBatchesRequest) Reset() {
+	*x = ListBatchesRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBatchesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBatchesRequest) ProtoMessage() {}
+
+func (x *ListBatchesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBatchesRequest.ProtoReflect.Descriptor instead.
+func (*ListBatchesRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ListBatchesRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *ListBatchesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListBatchesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListBatchesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batches       []*Batch               `protobuf:"bytes,1,rep,name=batches,proto3" json:"batches,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBatchesResponse) Reset() {
+	*x = ListBatchesResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBatchesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBatchesResponse) ProtoMessage() {}
+
+func (x *ListBatchesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBatchesResponse.ProtoReflect.Descriptor instead.
+func (*ListBatchesResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ListBatchesResponse) GetBatches() []*Batch {
+	if x != nil {
+		return x.Batches
+	}
+	return nil
+}
+
+func (x *ListBatchesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type PauseBatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Batch         string                 `protobuf:"bytes,2,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseBatchRequest) Reset() {
+	*x = PauseBatchRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseBatchRequest) ProtoMessage() {}
+
+func (x *PauseBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseBatchRequest.ProtoReflect.Descriptor instead.
+func (*PauseBatchRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *PauseBatchRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *PauseBatchRequest) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
+type PauseBatchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batch         *Batch                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseBatchResponse) Reset() {
+	*x = PauseBatchResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseBatchResponse) ProtoMessage() {}
+
+func (x *PauseBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseBatchResponse.ProtoReflect.Descriptor instead.
+func (*PauseBatchResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *PauseBatchResponse) GetBatch() *Batch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+type ResumeBatchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Batch         string                 `protobuf:"bytes,2,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeBatchRequest) Reset() {
+	*x = ResumeBatchRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeBatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeBatchRequest) ProtoMessage() {}
+
+func (x *ResumeBatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeBatchRequest.ProtoReflect.Descriptor instead.
+func (*ResumeBatchRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *ResumeBatchRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *ResumeBatchRequest) GetBatch() string {
+	if x != nil {
+		return x.Batch
+	}
+	return ""
+}
+
+type ResumeBatchResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batch         *Batch                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeBatchResponse) Reset() {
+	*x = ResumeBatchResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeBatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeBatchResponse) ProtoMessage() {}
+
+func (x *ResumeBatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeBatchResponse.ProtoReflect.Descriptor instead.
+func (*ResumeBatchResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ResumeBatchResponse) GetBatch() *Batch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
 var File_filigree_distribution_v1_distribution_proto protoreflect.FileDescriptor
 
 const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\n" +
-	"+filigree/distribution/v1/distribution.proto\x12\x18filigree.distribution.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x06\n" +
+	"+filigree/distribution/v1/distribution.proto\x12\x18filigree.distribution.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1bfiligree/task/v1/task.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\b\n" +
 	"\fDistribution\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +
@@ -2983,7 +4470,18 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x05steps\x18\x0e \x03(\v2$.filigree.distribution.v1.StepCountsR\x05steps\x127\n" +
 	"\x05files\x18\x0f \x03(\v2!.filigree.distribution.v1.FileRefR\x05files\x129\n" +
 	"\n" +
-	"held_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\theldUntil\":\n" +
+	"held_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\theldUntil\x12\x12\n" +
+	"\x04mark\x18\x11 \x01(\tR\x04mark\x12B\n" +
+	"\n" +
+	"mark_style\x18\x12 \x01(\v2#.filigree.distribution.v1.MarkStyleR\tmarkStyle\x12\x1a\n" +
+	"\bpriority\x18\x13 \x01(\x05R\bpriority\x122\n" +
+	"\alate_by\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x06lateBy\x12\x16\n" +
+	"\x06parent\x18\x15 \x01(\tR\x06parent\x12\x1f\n" +
+	"\vparent_step\x18\x16 \x01(\tR\n" +
+	"parentStep\x125\n" +
+	"\x05error\x18\x17 \x01(\v2\x1f.filigree.distribution.v1.ErrorR\x05error\x12\x1a\n" +
+	"\bchildren\x18\x18 \x03(\tR\bchildren\x128\n" +
+	"\x06policy\x18\x19 \x01(\v2 .filigree.distribution.v1.PolicyR\x06policy\":\n" +
 	"\n" +
 	"Definition\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -3026,7 +4524,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\tcancelled\x18\t \x01(\x05R\tcancelled\"V\n" +
 	"\aFileRef\x12-\n" +
 	"\x06sha256\x18\x01 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\x12\x1c\n" +
-	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\"\xcc\x05\n" +
+	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\"\xd0\a\n" +
 	"\x19CreateDistributionRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -3046,15 +4544,36 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\n" +
 	" \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0eidempotencyKey\x12D\n" +
 	"\bhold_for\x18\v \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\aholdFor\x12O\n" +
-	"\rlink_lifetime\x18\f \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\xe7\x84\x0f*\x00R\flinkLifetime\"q\n" +
+	"\rlink_lifetime\x18\f \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x05\b\x80\xe7\x84\x0f*\x00R\flinkLifetime\x12B\n" +
+	"\n" +
+	"mark_style\x18\r \x01(\v2#.filigree.distribution.v1.MarkStyleR\tmarkStyle\x12'\n" +
+	"\n" +
+	"definition\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
+	"definition\x126\n" +
+	"\x12definition_version\x18\x0f \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x11definitionVersion\x12%\n" +
+	"\bpriority\x18\x10 \x01(\x05B\t\xbaH\x06\x1a\x04\x18\t(\x00R\bpriority\x126\n" +
+	"\bdeadline\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"\x99\x01\n" +
+	"\tMarkStyle\x12\x1f\n" +
+	"\x06layout\x18\x01 \x01(\tB\a\xbaH\x04r\x02(\x10R\x06layout\x12\x1d\n" +
+	"\x05color\x18\x02 \x01(\tB\a\xbaH\x04r\x02(\x10R\x05color\x12\x18\n" +
+	"\aopacity\x18\x03 \x01(\x05R\aopacity\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x05R\x04size\x12\x1e\n" +
+	"\x05pages\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x05pages\"q\n" +
 	"\aMessage\x12\"\n" +
 	"\asubject\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\asubject\x12\x1d\n" +
 	"\x04text\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\x04text\x12#\n" +
-	"\breply_to\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\xc0\x02R\areplyTo\"\x80\x01\n" +
+	"\breply_to\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\xc0\x02R\areplyTo\"\xc1\x01\n" +
 	"\x06Policy\x12<\n" +
 	"\n" +
 	"on_failure\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18R\x00R\x0esend_availableR\x04holdR\tonFailure\x128\n" +
-	"\fon_uncertain\x18\x02 \x01(\tB\x15\xbaH\x12r\x10R\x00R\x06resendR\x04holdR\vonUncertain\"\x88\x02\n" +
+	"\fon_uncertain\x18\x02 \x01(\tB\x15\xbaH\x12r\x10R\x00R\x06resendR\x04holdR\vonUncertain\x12?\n" +
+	"\btolerate\x18\x03 \x01(\v2#.filigree.distribution.v1.ToleranceR\btolerate\"o\n" +
+	"\tTolerance\x12\"\n" +
+	"\x05items\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00H\x00R\x05items\x88\x01\x01\x12(\n" +
+	"\apercent\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00H\x01R\apercent\x88\x01\x01B\b\n" +
+	"\x06_itemsB\n" +
+	"\n" +
+	"\b_percent\"\x88\x02\n" +
 	"\x0eRecipientInput\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\xff\x01R\x04name\x12 \n" +
@@ -3124,14 +4643,17 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"q\n" +
 	"\x11ListItemsResponse\x124\n" +
 	"\x05items\x18\x01 \x03(\v2\x1e.filigree.distribution.v1.ItemR\x05items\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc5\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9d\x03\n" +
 	"\tRecipient\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05email\x18\x03 \x01(\tR\x05email\x12G\n" +
 	"\x06fields\x18\x04 \x03(\v2/.filigree.distribution.v1.Recipient.FieldsEntryR\x06fields\x12>\n" +
 	"\bdelivery\x18\x05 \x01(\v2\".filigree.distribution.v1.DeliveryR\bdelivery\x12:\n" +
-	"\x05items\x18\x06 \x01(\v2$.filigree.distribution.v1.ItemCountsR\x05items\x1a9\n" +
+	"\x05items\x18\x06 \x01(\v2$.filigree.distribution.v1.ItemCountsR\x05items\x12\x12\n" +
+	"\x04mark\x18\a \x01(\tR\x04mark\x12B\n" +
+	"\n" +
+	"mark_style\x18\b \x01(\v2#.filigree.distribution.v1.MarkStyleR\tmarkStyle\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe9\x03\n" +
@@ -3163,7 +4685,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\n" +
 	"recipients\x18\x01 \x03(\v2#.filigree.distribution.v1.RecipientR\n" +
 	"recipients\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbd\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa3\x05\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
@@ -3176,7 +4698,18 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"started_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x14\n" +
 	"\x05state\x18\t \x01(\tR\x05state\x125\n" +
 	"\x05error\x18\n" +
-	" \x01(\v2\x1f.filigree.distribution.v1.ErrorR\x05error\"\xbf\x01\n" +
+	" \x01(\v2\x1f.filigree.distribution.v1.ErrorR\x05error\x12\x12\n" +
+	"\x04text\x18\v \x01(\tR\x04text\x12\x14\n" +
+	"\x05limit\x18\f \x01(\tR\x05limit\x128\n" +
+	"\n" +
+	"limit_wait\x18\r \x01(\v2\x19.google.protobuf.DurationR\tlimitWait\x12\x19\n" +
+	"\bbytes_in\x18\x0e \x01(\x03R\abytesIn\x12\x1b\n" +
+	"\tbytes_out\x18\x0f \x01(\x03R\bbytesOut\x122\n" +
+	"\ametrics\x18\x10 \x03(\v2\x18.filigree.task.v1.MetricR\ametrics\x12+\n" +
+	"\x03log\x18\x11 \x03(\v2\x19.filigree.task.v1.LogLineR\x03log\x125\n" +
+	"\bretry_at\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\aretryAt\x12\x1a\n" +
+	"\bdelivery\x18\x13 \x01(\tR\bdelivery\x12\x14\n" +
+	"\x05again\x18\x14 \x03(\tR\x05again\"\xbf\x01\n" +
 	"\x11ListEventsRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -3195,7 +4728,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"production\x12-\n" +
 	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\"h\n" +
 	"\x1aCancelDistributionResponse\x12J\n" +
-	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\x9f\x01\n" +
+	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\xc7\x02\n" +
 	"\x18RetryDistributionRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -3203,9 +4736,14 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12)\n" +
 	"\n" +
 	"recipients\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\n" +
-	"recipients\"g\n" +
+	"recipients\x12\x1b\n" +
+	"\x04code\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04code\x12'\n" +
+	"\x04done\x18\x05 \x01(\tB\x13\xbaH\x10r\x0eR\x00R\x04skipR\x04redoR\x04done\x12\x1c\n" +
+	"\x04mark\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x04mark\x12B\n" +
+	"\n" +
+	"mark_style\x18\a \x01(\v2#.filigree.distribution.v1.MarkStyleR\tmarkStyle\"g\n" +
 	"\x19RetryDistributionResponse\x12J\n" +
-	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\xd9\x01\n" +
+	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\x8c\x02\n" +
 	"\x16ResendRecipientRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -3213,7 +4751,8 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12'\n" +
 	"\trecipient\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\trecipient\x12\x1e\n" +
 	"\x05email\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\xc0\x02R\x05email\x12\x1c\n" +
-	"\x04name\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\"\\\n" +
+	"\x04name\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\x121\n" +
+	"\x0fidempotency_key\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0eidempotencyKey\"\\\n" +
 	"\x17ResendRecipientResponse\x12A\n" +
 	"\trecipient\x18\x01 \x01(\v2#.filigree.distribution.v1.RecipientR\trecipient\"u\n" +
 	"\x19RevokeDistributionRequest\x12)\n" +
@@ -3247,7 +4786,101 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x1d\n" +
 	"\n" +
 	"media_type\x18\x04 \x01(\tR\tmediaType\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name2\xe0\x12\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"t\n" +
+	"\x18PauseDistributionRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\"g\n" +
+	"\x19PauseDistributionResponse\x12J\n" +
+	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"u\n" +
+	"\x19ResumeDistributionRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\"h\n" +
+	"\x1aResumeDistributionResponse\x12J\n" +
+	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\xa6\x01\n" +
+	"\x1bGetDistributionGraphRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12-\n" +
+	"\x06format\x18\x03 \x01(\tB\x15\xbaH\x12r\x10R\x00R\amermaidR\x03dotR\x06format\"2\n" +
+	"\x1cGetDistributionGraphResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"\x82\x04\n" +
+	"\x05Batch\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
+	"\n" +
+	"production\x18\x02 \x01(\tR\n" +
+	"production\x12\x1c\n" +
+	"\toperation\x18\x03 \x01(\tR\toperation\x12=\n" +
+	"\x06filter\x18\x04 \x01(\v2%.filigree.distribution.v1.BatchFilterR\x06filter\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x12\n" +
+	"\x04seen\x18\x06 \x01(\x05R\x04seen\x12\x14\n" +
+	"\x05found\x18\a \x01(\x05R\x05found\x12\x18\n" +
+	"\achanged\x18\b \x01(\x05R\achanged\x12\x1c\n" +
+	"\tunchanged\x18\t \x01(\x05R\tunchanged\x12\x16\n" +
+	"\x06failed\x18\n" +
+	" \x01(\x05R\x06failed\x12\x14\n" +
+	"\x05total\x18\v \x01(\x05R\x05total\x125\n" +
+	"\x05error\x18\f \x01(\v2\x1f.filigree.distribution.v1.ErrorR\x05error\x129\n" +
+	"\n" +
+	"created_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x125\n" +
+	"\bended_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x1d\n" +
+	"\n" +
+	"created_by\x18\x0f \x01(\tR\tcreatedBy\"\x99\x02\n" +
+	"\vBatchFilter\x12 \n" +
+	"\x06states\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\n" +
+	"R\x06states\x12?\n" +
+	"\rcreated_after\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\fcreatedAfter\x12A\n" +
+	"\x0ecreated_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x12'\n" +
+	"\n" +
+	"definition\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
+	"definition\x12\x1e\n" +
+	"\x05title\x18\x05 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x05title\x12\x1b\n" +
+	"\x04code\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04code\"\xf4\x01\n" +
+	"\x12CreateBatchRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12A\n" +
+	"\toperation\x18\x02 \x01(\tB#\xbaH r\x1eR\x05retryR\x06cancelR\x05pauseR\x06resumeR\toperation\x12=\n" +
+	"\x06filter\x18\x03 \x01(\v2%.filigree.distribution.v1.BatchFilterR\x06filter\x121\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x0eidempotencyKey\"L\n" +
+	"\x13CreateBatchResponse\x125\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch\"]\n" +
+	"\x0fGetBatchRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12\x1f\n" +
+	"\x05batch\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05batch\"I\n" +
+	"\x10GetBatchResponse\x125\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch\"\x91\x01\n" +
+	"\x12ListBatchesRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"x\n" +
+	"\x13ListBatchesResponse\x129\n" +
+	"\abatches\x18\x01 \x03(\v2\x1f.filigree.distribution.v1.BatchR\abatches\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"_\n" +
+	"\x11PauseBatchRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12\x1f\n" +
+	"\x05batch\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05batch\"K\n" +
+	"\x12PauseBatchResponse\x125\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch\"`\n" +
+	"\x12ResumeBatchRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12\x1f\n" +
+	"\x05batch\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05batch\"L\n" +
+	"\x13ResumeBatchResponse\x125\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch2\x84\x1f\n" +
 	"\x13DistributionService\x12\xce\x01\n" +
 	"\x12CreateDistribution\x123.filigree.distribution.v1.CreateDistributionRequest\x1a4.filigree.distribution.v1.CreateDistributionResponse\"M\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02=:\x01*b\fdistribution\"*/v1/productions/{production}/distributions\x12\xd2\x01\n" +
@@ -3264,6 +4897,23 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02B\x12@/v1/productions/{production}/distributions/{distribution}/events\x12\xe5\x01\n" +
 	"\x12CancelDistribution\x123.filigree.distribution.v1.CancelDistributionRequest\x1a4.filigree.distribution.v1.CancelDistributionResponse\"d\xea\xe0\x18\a\n" +
 	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02S:\x01*b\fdistribution\"@/v1/productions/{production}/distributions/{distribution}:cancel\x12\xe1\x01\n" +
+	"\x11PauseDistribution\x122.filigree.distribution.v1.PauseDistributionRequest\x1a3.filigree.distribution.v1.PauseDistributionResponse\"c\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02R:\x01*b\fdistribution\"?/v1/productions/{production}/distributions/{distribution}:pause\x12\xe5\x01\n" +
+	"\x12ResumeDistribution\x123.filigree.distribution.v1.ResumeDistributionRequest\x1a4.filigree.distribution.v1.ResumeDistributionResponse\"d\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02S:\x01*b\fdistribution\"@/v1/productions/{production}/distributions/{distribution}:resume\x12\xd9\x01\n" +
+	"\x14GetDistributionGraph\x125.filigree.distribution.v1.GetDistributionGraphRequest\x1a6.filigree.distribution.v1.GetDistributionGraphResponse\"R\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02A\x12?/v1/productions/{production}/distributions/{distribution}/graph\x12\xad\x01\n" +
+	"\vCreateBatch\x12,.filigree.distribution.v1.CreateBatchRequest\x1a-.filigree.distribution.v1.CreateBatchResponse\"A\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x020:\x01*b\x05batch\"$/v1/productions/{production}/batches\x12\xa9\x01\n" +
+	"\bGetBatch\x12).filigree.distribution.v1.GetBatchRequest\x1a*.filigree.distribution.v1.GetBatchResponse\"F\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x025b\x05batch\x12,/v1/productions/{production}/batches/{batch}\x12\xa3\x01\n" +
+	"\vListBatches\x12,.filigree.distribution.v1.ListBatchesRequest\x1a-.filigree.distribution.v1.ListBatchesResponse\"7\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02&\x12$/v1/productions/{production}/batches\x12\xb8\x01\n" +
+	"\n" +
+	"PauseBatch\x12+.filigree.distribution.v1.PauseBatchRequest\x1a,.filigree.distribution.v1.PauseBatchResponse\"O\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02>:\x01*b\x05batch\"2/v1/productions/{production}/batches/{batch}:pause\x12\xbc\x01\n" +
+	"\vResumeBatch\x12,.filigree.distribution.v1.ResumeBatchRequest\x1a-.filigree.distribution.v1.ResumeBatchResponse\"P\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02?:\x01*b\x05batch\"3/v1/productions/{production}/batches/{batch}:resume\x12\xe1\x01\n" +
 	"\x11RetryDistribution\x122.filigree.distribution.v1.RetryDistributionRequest\x1a3.filigree.distribution.v1.RetryDistributionResponse\"c\xea\xe0\x18\a\n" +
 	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02R:\x01*b\fdistribution\"?/v1/productions/{production}/distributions/{distribution}:retry\x12\xef\x01\n" +
 	"\x0fResendRecipient\x120.filigree.distribution.v1.ResendRecipientRequest\x1a1.filigree.distribution.v1.ResendRecipientResponse\"w\xea\xe0\x18\x06\n" +
@@ -3289,130 +4939,195 @@ func file_filigree_distribution_v1_distribution_proto_rawDescGZIP() []byte {
 	return file_filigree_distribution_v1_distribution_proto_rawDescData
 }
 
-var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
-	(*Distribution)(nil),               // 0: filigree.distribution.v1.Distribution
-	(*Definition)(nil),                 // 1: filigree.distribution.v1.Definition
-	(*ItemCounts)(nil),                 // 2: filigree.distribution.v1.ItemCounts
-	(*DeliveryCounts)(nil),             // 3: filigree.distribution.v1.DeliveryCounts
-	(*StepCounts)(nil),                 // 4: filigree.distribution.v1.StepCounts
-	(*FileRef)(nil),                    // 5: filigree.distribution.v1.FileRef
-	(*CreateDistributionRequest)(nil),  // 6: filigree.distribution.v1.CreateDistributionRequest
-	(*Message)(nil),                    // 7: filigree.distribution.v1.Message
-	(*Policy)(nil),                     // 8: filigree.distribution.v1.Policy
-	(*RecipientInput)(nil),             // 9: filigree.distribution.v1.RecipientInput
-	(*CreateDistributionResponse)(nil), // 10: filigree.distribution.v1.CreateDistributionResponse
-	(*GetDistributionRequest)(nil),     // 11: filigree.distribution.v1.GetDistributionRequest
-	(*GetDistributionResponse)(nil),    // 12: filigree.distribution.v1.GetDistributionResponse
-	(*ListDistributionsRequest)(nil),   // 13: filigree.distribution.v1.ListDistributionsRequest
-	(*ListDistributionsResponse)(nil),  // 14: filigree.distribution.v1.ListDistributionsResponse
-	(*Error)(nil),                      // 15: filigree.distribution.v1.Error
-	(*StepView)(nil),                   // 16: filigree.distribution.v1.StepView
-	(*Item)(nil),                       // 17: filigree.distribution.v1.Item
-	(*RecipientRef)(nil),               // 18: filigree.distribution.v1.RecipientRef
-	(*ListItemsRequest)(nil),           // 19: filigree.distribution.v1.ListItemsRequest
-	(*ListItemsResponse)(nil),          // 20: filigree.distribution.v1.ListItemsResponse
-	(*Recipient)(nil),                  // 21: filigree.distribution.v1.Recipient
-	(*Delivery)(nil),                   // 22: filigree.distribution.v1.Delivery
-	(*ListRecipientsRequest)(nil),      // 23: filigree.distribution.v1.ListRecipientsRequest
-	(*ListRecipientsResponse)(nil),     // 24: filigree.distribution.v1.ListRecipientsResponse
-	(*Event)(nil),                      // 25: filigree.distribution.v1.Event
-	(*ListEventsRequest)(nil),          // 26: filigree.distribution.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),         // 27: filigree.distribution.v1.ListEventsResponse
-	(*CancelDistributionRequest)(nil),  // 28: filigree.distribution.v1.CancelDistributionRequest
-	(*CancelDistributionResponse)(nil), // 29: filigree.distribution.v1.CancelDistributionResponse
-	(*RetryDistributionRequest)(nil),   // 30: filigree.distribution.v1.RetryDistributionRequest
-	(*RetryDistributionResponse)(nil),  // 31: filigree.distribution.v1.RetryDistributionResponse
-	(*ResendRecipientRequest)(nil),     // 32: filigree.distribution.v1.ResendRecipientRequest
-	(*ResendRecipientResponse)(nil),    // 33: filigree.distribution.v1.ResendRecipientResponse
-	(*RevokeDistributionRequest)(nil),  // 34: filigree.distribution.v1.RevokeDistributionRequest
-	(*RevokeDistributionResponse)(nil), // 35: filigree.distribution.v1.RevokeDistributionResponse
-	(*WatchDistributionRequest)(nil),   // 36: filigree.distribution.v1.WatchDistributionRequest
-	(*WatchDistributionResponse)(nil),  // 37: filigree.distribution.v1.WatchDistributionResponse
-	(*GetArtifactRequest)(nil),         // 38: filigree.distribution.v1.GetArtifactRequest
-	(*GetArtifactResponse)(nil),        // 39: filigree.distribution.v1.GetArtifactResponse
-	nil,                                // 40: filigree.distribution.v1.RecipientInput.FieldsEntry
-	nil,                                // 41: filigree.distribution.v1.Recipient.FieldsEntry
-	(*timestamppb.Timestamp)(nil),      // 42: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 43: google.protobuf.Duration
+	(*Distribution)(nil),                 // 0: filigree.distribution.v1.Distribution
+	(*Definition)(nil),                   // 1: filigree.distribution.v1.Definition
+	(*ItemCounts)(nil),                   // 2: filigree.distribution.v1.ItemCounts
+	(*DeliveryCounts)(nil),               // 3: filigree.distribution.v1.DeliveryCounts
+	(*StepCounts)(nil),                   // 4: filigree.distribution.v1.StepCounts
+	(*FileRef)(nil),                      // 5: filigree.distribution.v1.FileRef
+	(*CreateDistributionRequest)(nil),    // 6: filigree.distribution.v1.CreateDistributionRequest
+	(*MarkStyle)(nil),                    // 7: filigree.distribution.v1.MarkStyle
+	(*Message)(nil),                      // 8: filigree.distribution.v1.Message
+	(*Policy)(nil),                       // 9: filigree.distribution.v1.Policy
+	(*Tolerance)(nil),                    // 10: filigree.distribution.v1.Tolerance
+	(*RecipientInput)(nil),               // 11: filigree.distribution.v1.RecipientInput
+	(*CreateDistributionResponse)(nil),   // 12: filigree.distribution.v1.CreateDistributionResponse
+	(*GetDistributionRequest)(nil),       // 13: filigree.distribution.v1.GetDistributionRequest
+	(*GetDistributionResponse)(nil),      // 14: filigree.distribution.v1.GetDistributionResponse
+	(*ListDistributionsRequest)(nil),     // 15: filigree.distribution.v1.ListDistributionsRequest
+	(*ListDistributionsResponse)(nil),    // 16: filigree.distribution.v1.ListDistributionsResponse
+	(*Error)(nil),                        // 17: filigree.distribution.v1.Error
+	(*StepView)(nil),                     // 18: filigree.distribution.v1.StepView
+	(*Item)(nil),                         // 19: filigree.distribution.v1.Item
+	(*RecipientRef)(nil),                 // 20: filigree.distribution.v1.RecipientRef
+	(*ListItemsRequest)(nil),             // 21: filigree.distribution.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),            // 22: filigree.distribution.v1.ListItemsResponse
+	(*Recipient)(nil),                    // 23: filigree.distribution.v1.Recipient
+	(*Delivery)(nil),                     // 24: filigree.distribution.v1.Delivery
+	(*ListRecipientsRequest)(nil),        // 25: filigree.distribution.v1.ListRecipientsRequest
+	(*ListRecipientsResponse)(nil),       // 26: filigree.distribution.v1.ListRecipientsResponse
+	(*Event)(nil),                        // 27: filigree.distribution.v1.Event
+	(*ListEventsRequest)(nil),            // 28: filigree.distribution.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),           // 29: filigree.distribution.v1.ListEventsResponse
+	(*CancelDistributionRequest)(nil),    // 30: filigree.distribution.v1.CancelDistributionRequest
+	(*CancelDistributionResponse)(nil),   // 31: filigree.distribution.v1.CancelDistributionResponse
+	(*RetryDistributionRequest)(nil),     // 32: filigree.distribution.v1.RetryDistributionRequest
+	(*RetryDistributionResponse)(nil),    // 33: filigree.distribution.v1.RetryDistributionResponse
+	(*ResendRecipientRequest)(nil),       // 34: filigree.distribution.v1.ResendRecipientRequest
+	(*ResendRecipientResponse)(nil),      // 35: filigree.distribution.v1.ResendRecipientResponse
+	(*RevokeDistributionRequest)(nil),    // 36: filigree.distribution.v1.RevokeDistributionRequest
+	(*RevokeDistributionResponse)(nil),   // 37: filigree.distribution.v1.RevokeDistributionResponse
+	(*WatchDistributionRequest)(nil),     // 38: filigree.distribution.v1.WatchDistributionRequest
+	(*WatchDistributionResponse)(nil),    // 39: filigree.distribution.v1.WatchDistributionResponse
+	(*GetArtifactRequest)(nil),           // 40: filigree.distribution.v1.GetArtifactRequest
+	(*GetArtifactResponse)(nil),          // 41: filigree.distribution.v1.GetArtifactResponse
+	(*PauseDistributionRequest)(nil),     // 42: filigree.distribution.v1.PauseDistributionRequest
+	(*PauseDistributionResponse)(nil),    // 43: filigree.distribution.v1.PauseDistributionResponse
+	(*ResumeDistributionRequest)(nil),    // 44: filigree.distribution.v1.ResumeDistributionRequest
+	(*ResumeDistributionResponse)(nil),   // 45: filigree.distribution.v1.ResumeDistributionResponse
+	(*GetDistributionGraphRequest)(nil),  // 46: filigree.distribution.v1.GetDistributionGraphRequest
+	(*GetDistributionGraphResponse)(nil), // 47: filigree.distribution.v1.GetDistributionGraphResponse
+	(*Batch)(nil),                        // 48: filigree.distribution.v1.Batch
+	(*BatchFilter)(nil),                  // 49: filigree.distribution.v1.BatchFilter
+	(*CreateBatchRequest)(nil),           // 50: filigree.distribution.v1.CreateBatchRequest
+	(*CreateBatchResponse)(nil),          // 51: filigree.distribution.v1.CreateBatchResponse
+	(*GetBatchRequest)(nil),              // 52: filigree.distribution.v1.GetBatchRequest
+	(*GetBatchResponse)(nil),             // 53: filigree.distribution.v1.GetBatchResponse
+	(*ListBatchesRequest)(nil),           // 54: filigree.distribution.v1.ListBatchesRequest
+	(*ListBatchesResponse)(nil),          // 55: filigree.distribution.v1.ListBatchesResponse
+	(*PauseBatchRequest)(nil),            // 56: filigree.distribution.v1.PauseBatchRequest
+	(*PauseBatchResponse)(nil),           // 57: filigree.distribution.v1.PauseBatchResponse
+	(*ResumeBatchRequest)(nil),           // 58: filigree.distribution.v1.ResumeBatchRequest
+	(*ResumeBatchResponse)(nil),          // 59: filigree.distribution.v1.ResumeBatchResponse
+	nil,                                  // 60: filigree.distribution.v1.RecipientInput.FieldsEntry
+	nil,                                  // 61: filigree.distribution.v1.Recipient.FieldsEntry
+	(*timestamppb.Timestamp)(nil),        // 62: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 63: google.protobuf.Duration
+	(*v1.Metric)(nil),                    // 64: filigree.task.v1.Metric
+	(*v1.LogLine)(nil),                   // 65: filigree.task.v1.LogLine
 }
 var file_filigree_distribution_v1_distribution_proto_depIdxs = []int32{
 	1,  // 0: filigree.distribution.v1.Distribution.definition:type_name -> filigree.distribution.v1.Definition
-	42, // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
-	42, // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
-	42, // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
-	42, // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
+	62, // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
+	62, // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
+	62, // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
+	62, // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
 	2,  // 5: filigree.distribution.v1.Distribution.items:type_name -> filigree.distribution.v1.ItemCounts
 	3,  // 6: filigree.distribution.v1.Distribution.recipients:type_name -> filigree.distribution.v1.DeliveryCounts
 	4,  // 7: filigree.distribution.v1.Distribution.steps:type_name -> filigree.distribution.v1.StepCounts
 	5,  // 8: filigree.distribution.v1.Distribution.files:type_name -> filigree.distribution.v1.FileRef
-	42, // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
-	5,  // 10: filigree.distribution.v1.CreateDistributionRequest.files:type_name -> filigree.distribution.v1.FileRef
-	9,  // 11: filigree.distribution.v1.CreateDistributionRequest.recipients:type_name -> filigree.distribution.v1.RecipientInput
-	7,  // 12: filigree.distribution.v1.CreateDistributionRequest.message:type_name -> filigree.distribution.v1.Message
-	8,  // 13: filigree.distribution.v1.CreateDistributionRequest.policy:type_name -> filigree.distribution.v1.Policy
-	43, // 14: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
-	43, // 15: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
-	40, // 16: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
-	0,  // 17: filigree.distribution.v1.CreateDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 18: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 19: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
-	42, // 20: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
-	42, // 21: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
-	42, // 22: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
-	15, // 23: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
-	5,  // 24: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
-	18, // 25: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
-	16, // 26: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
-	15, // 27: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
-	17, // 28: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
-	41, // 29: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
-	22, // 30: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
-	2,  // 31: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
-	42, // 32: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
-	42, // 33: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
-	15, // 34: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
-	42, // 35: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
-	42, // 36: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
-	21, // 37: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
-	42, // 38: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
-	42, // 39: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
-	15, // 40: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
-	25, // 41: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
-	0,  // 42: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 43: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	21, // 44: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
-	0,  // 45: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 46: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	6,  // 47: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
-	11, // 48: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
-	13, // 49: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
-	19, // 50: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
-	23, // 51: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
-	26, // 52: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
-	28, // 53: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
-	30, // 54: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
-	32, // 55: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
-	34, // 56: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
-	38, // 57: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
-	36, // 58: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
-	10, // 59: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
-	12, // 60: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
-	14, // 61: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
-	20, // 62: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
-	24, // 63: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
-	27, // 64: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
-	29, // 65: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
-	31, // 66: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
-	33, // 67: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
-	35, // 68: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
-	39, // 69: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
-	37, // 70: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
-	59, // [59:71] is the sub-list for method output_type
-	47, // [47:59] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	62, // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
+	7,  // 10: filigree.distribution.v1.Distribution.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	63, // 11: filigree.distribution.v1.Distribution.late_by:type_name -> google.protobuf.Duration
+	17, // 12: filigree.distribution.v1.Distribution.error:type_name -> filigree.distribution.v1.Error
+	9,  // 13: filigree.distribution.v1.Distribution.policy:type_name -> filigree.distribution.v1.Policy
+	5,  // 14: filigree.distribution.v1.CreateDistributionRequest.files:type_name -> filigree.distribution.v1.FileRef
+	11, // 15: filigree.distribution.v1.CreateDistributionRequest.recipients:type_name -> filigree.distribution.v1.RecipientInput
+	8,  // 16: filigree.distribution.v1.CreateDistributionRequest.message:type_name -> filigree.distribution.v1.Message
+	9,  // 17: filigree.distribution.v1.CreateDistributionRequest.policy:type_name -> filigree.distribution.v1.Policy
+	63, // 18: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
+	63, // 19: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
+	7,  // 20: filigree.distribution.v1.CreateDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	62, // 21: filigree.distribution.v1.CreateDistributionRequest.deadline:type_name -> google.protobuf.Timestamp
+	10, // 22: filigree.distribution.v1.Policy.tolerate:type_name -> filigree.distribution.v1.Tolerance
+	60, // 23: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
+	0,  // 24: filigree.distribution.v1.CreateDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 25: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 26: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
+	62, // 27: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
+	62, // 28: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
+	62, // 29: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
+	17, // 30: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
+	5,  // 31: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
+	20, // 32: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
+	18, // 33: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
+	17, // 34: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
+	19, // 35: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
+	61, // 36: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
+	24, // 37: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
+	2,  // 38: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
+	7,  // 39: filigree.distribution.v1.Recipient.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	62, // 40: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
+	62, // 41: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
+	17, // 42: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
+	62, // 43: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
+	62, // 44: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
+	23, // 45: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
+	62, // 46: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
+	62, // 47: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
+	17, // 48: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
+	63, // 49: filigree.distribution.v1.Event.limit_wait:type_name -> google.protobuf.Duration
+	64, // 50: filigree.distribution.v1.Event.metrics:type_name -> filigree.task.v1.Metric
+	65, // 51: filigree.distribution.v1.Event.log:type_name -> filigree.task.v1.LogLine
+	62, // 52: filigree.distribution.v1.Event.retry_at:type_name -> google.protobuf.Timestamp
+	27, // 53: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
+	0,  // 54: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	7,  // 55: filigree.distribution.v1.RetryDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	0,  // 56: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	23, // 57: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
+	0,  // 58: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 59: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 60: filigree.distribution.v1.PauseDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 61: filigree.distribution.v1.ResumeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	49, // 62: filigree.distribution.v1.Batch.filter:type_name -> filigree.distribution.v1.BatchFilter
+	17, // 63: filigree.distribution.v1.Batch.error:type_name -> filigree.distribution.v1.Error
+	62, // 64: filigree.distribution.v1.Batch.created_at:type_name -> google.protobuf.Timestamp
+	62, // 65: filigree.distribution.v1.Batch.ended_at:type_name -> google.protobuf.Timestamp
+	62, // 66: filigree.distribution.v1.BatchFilter.created_after:type_name -> google.protobuf.Timestamp
+	62, // 67: filigree.distribution.v1.BatchFilter.created_before:type_name -> google.protobuf.Timestamp
+	49, // 68: filigree.distribution.v1.CreateBatchRequest.filter:type_name -> filigree.distribution.v1.BatchFilter
+	48, // 69: filigree.distribution.v1.CreateBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	48, // 70: filigree.distribution.v1.GetBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	48, // 71: filigree.distribution.v1.ListBatchesResponse.batches:type_name -> filigree.distribution.v1.Batch
+	48, // 72: filigree.distribution.v1.PauseBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	48, // 73: filigree.distribution.v1.ResumeBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	6,  // 74: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
+	13, // 75: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
+	15, // 76: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
+	21, // 77: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
+	25, // 78: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
+	28, // 79: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
+	30, // 80: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
+	42, // 81: filigree.distribution.v1.DistributionService.PauseDistribution:input_type -> filigree.distribution.v1.PauseDistributionRequest
+	44, // 82: filigree.distribution.v1.DistributionService.ResumeDistribution:input_type -> filigree.distribution.v1.ResumeDistributionRequest
+	46, // 83: filigree.distribution.v1.DistributionService.GetDistributionGraph:input_type -> filigree.distribution.v1.GetDistributionGraphRequest
+	50, // 84: filigree.distribution.v1.DistributionService.CreateBatch:input_type -> filigree.distribution.v1.CreateBatchRequest
+	52, // 85: filigree.distribution.v1.DistributionService.GetBatch:input_type -> filigree.distribution.v1.GetBatchRequest
+	54, // 86: filigree.distribution.v1.DistributionService.ListBatches:input_type -> filigree.distribution.v1.ListBatchesRequest
+	56, // 87: filigree.distribution.v1.DistributionService.PauseBatch:input_type -> filigree.distribution.v1.PauseBatchRequest
+	58, // 88: filigree.distribution.v1.DistributionService.ResumeBatch:input_type -> filigree.distribution.v1.ResumeBatchRequest
+	32, // 89: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
+	34, // 90: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
+	36, // 91: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
+	40, // 92: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
+	38, // 93: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
+	12, // 94: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
+	14, // 95: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
+	16, // 96: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
+	22, // 97: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
+	26, // 98: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
+	29, // 99: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
+	31, // 100: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
+	43, // 101: filigree.distribution.v1.DistributionService.PauseDistribution:output_type -> filigree.distribution.v1.PauseDistributionResponse
+	45, // 102: filigree.distribution.v1.DistributionService.ResumeDistribution:output_type -> filigree.distribution.v1.ResumeDistributionResponse
+	47, // 103: filigree.distribution.v1.DistributionService.GetDistributionGraph:output_type -> filigree.distribution.v1.GetDistributionGraphResponse
+	51, // 104: filigree.distribution.v1.DistributionService.CreateBatch:output_type -> filigree.distribution.v1.CreateBatchResponse
+	53, // 105: filigree.distribution.v1.DistributionService.GetBatch:output_type -> filigree.distribution.v1.GetBatchResponse
+	55, // 106: filigree.distribution.v1.DistributionService.ListBatches:output_type -> filigree.distribution.v1.ListBatchesResponse
+	57, // 107: filigree.distribution.v1.DistributionService.PauseBatch:output_type -> filigree.distribution.v1.PauseBatchResponse
+	59, // 108: filigree.distribution.v1.DistributionService.ResumeBatch:output_type -> filigree.distribution.v1.ResumeBatchResponse
+	33, // 109: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
+	35, // 110: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
+	37, // 111: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
+	41, // 112: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
+	39, // 113: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
+	94, // [94:114] is the sub-list for method output_type
+	74, // [74:94] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_filigree_distribution_v1_distribution_proto_init() }
@@ -3420,13 +5135,14 @@ func file_filigree_distribution_v1_distribution_proto_init() {
 	if File_filigree_distribution_v1_distribution_proto != nil {
 		return
 	}
+	file_filigree_distribution_v1_distribution_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_distribution_v1_distribution_proto_rawDesc), len(file_filigree_distribution_v1_distribution_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

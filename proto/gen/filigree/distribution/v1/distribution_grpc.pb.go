@@ -19,18 +19,26 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DistributionService_CreateDistribution_FullMethodName = "/filigree.distribution.v1.DistributionService/CreateDistribution"
-	DistributionService_GetDistribution_FullMethodName    = "/filigree.distribution.v1.DistributionService/GetDistribution"
-	DistributionService_ListDistributions_FullMethodName  = "/filigree.distribution.v1.DistributionService/ListDistributions"
-	DistributionService_ListItems_FullMethodName          = "/filigree.distribution.v1.DistributionService/ListItems"
-	DistributionService_ListRecipients_FullMethodName     = "/filigree.distribution.v1.DistributionService/ListRecipients"
-	DistributionService_ListEvents_FullMethodName         = "/filigree.distribution.v1.DistributionService/ListEvents"
-	DistributionService_CancelDistribution_FullMethodName = "/filigree.distribution.v1.DistributionService/CancelDistribution"
-	DistributionService_RetryDistribution_FullMethodName  = "/filigree.distribution.v1.DistributionService/RetryDistribution"
-	DistributionService_ResendRecipient_FullMethodName    = "/filigree.distribution.v1.DistributionService/ResendRecipient"
-	DistributionService_RevokeDistribution_FullMethodName = "/filigree.distribution.v1.DistributionService/RevokeDistribution"
-	DistributionService_GetArtifact_FullMethodName        = "/filigree.distribution.v1.DistributionService/GetArtifact"
-	DistributionService_WatchDistribution_FullMethodName  = "/filigree.distribution.v1.DistributionService/WatchDistribution"
+	DistributionService_CreateDistribution_FullMethodName   = "/filigree.distribution.v1.DistributionService/CreateDistribution"
+	DistributionService_GetDistribution_FullMethodName      = "/filigree.distribution.v1.DistributionService/GetDistribution"
+	DistributionService_ListDistributions_FullMethodName    = "/filigree.distribution.v1.DistributionService/ListDistributions"
+	DistributionService_ListItems_FullMethodName            = "/filigree.distribution.v1.DistributionService/ListItems"
+	DistributionService_ListRecipients_FullMethodName       = "/filigree.distribution.v1.DistributionService/ListRecipients"
+	DistributionService_ListEvents_FullMethodName           = "/filigree.distribution.v1.DistributionService/ListEvents"
+	DistributionService_CancelDistribution_FullMethodName   = "/filigree.distribution.v1.DistributionService/CancelDistribution"
+	DistributionService_PauseDistribution_FullMethodName    = "/filigree.distribution.v1.DistributionService/PauseDistribution"
+	DistributionService_ResumeDistribution_FullMethodName   = "/filigree.distribution.v1.DistributionService/ResumeDistribution"
+	DistributionService_GetDistributionGraph_FullMethodName = "/filigree.distribution.v1.DistributionService/GetDistributionGraph"
+	DistributionService_CreateBatch_FullMethodName          = "/filigree.distribution.v1.DistributionService/CreateBatch"
+	DistributionService_GetBatch_FullMethodName             = "/filigree.distribution.v1.DistributionService/GetBatch"
+	DistributionService_ListBatches_FullMethodName          = "/filigree.distribution.v1.DistributionService/ListBatches"
+	DistributionService_PauseBatch_FullMethodName           = "/filigree.distribution.v1.DistributionService/PauseBatch"
+	DistributionService_ResumeBatch_FullMethodName          = "/filigree.distribution.v1.DistributionService/ResumeBatch"
+	DistributionService_RetryDistribution_FullMethodName    = "/filigree.distribution.v1.DistributionService/RetryDistribution"
+	DistributionService_ResendRecipient_FullMethodName      = "/filigree.distribution.v1.DistributionService/ResendRecipient"
+	DistributionService_RevokeDistribution_FullMethodName   = "/filigree.distribution.v1.DistributionService/RevokeDistribution"
+	DistributionService_GetArtifact_FullMethodName          = "/filigree.distribution.v1.DistributionService/GetArtifact"
+	DistributionService_WatchDistribution_FullMethodName    = "/filigree.distribution.v1.DistributionService/WatchDistribution"
 )
 
 // DistributionServiceClient is the client API for DistributionService service.
@@ -58,8 +66,33 @@ type DistributionServiceClient interface {
 	// CancelDistribution stops what has not happened yet: no new mail starts after it has answered. What is out is out.
 	// Cancelling again is harmless; cancelling an ended distribution is DISTRIBUTION_ENDED.
 	CancelDistribution(ctx context.Context, in *CancelDistributionRequest, opts ...grpc.CallOption) (*CancelDistributionResponse, error)
-	// RetryDistribution runs what failed again, and what waited for it; what is done stays done. With recipients named,
-	// only theirs. A distribution that had ended runs again. Nothing to retry is NOTHING_TO_RETRY.
+	// PauseDistribution stops handing out steps; those with workers come to their end. Pausing again is harmless; an ended
+	// distribution is DISTRIBUTION_ENDED.
+	PauseDistribution(ctx context.Context, in *PauseDistributionRequest, opts ...grpc.CallOption) (*PauseDistributionResponse, error)
+	// ResumeDistribution goes on where PauseDistribution stopped. Resuming one that is not paused is harmless.
+	ResumeDistribution(ctx context.Context, in *ResumeDistributionRequest, opts ...grpc.CallOption) (*ResumeDistributionResponse, error)
+	// GetDistributionGraph draws what a distribution runs, with how many of each step are in which state.
+	GetDistributionGraph(ctx context.Context, in *GetDistributionGraphRequest, opts ...grpc.CallOption) (*GetDistributionGraphResponse, error)
+	// CreateBatch does one thing to every distribution that a filter finds, oldest first, in the background: retry (what
+	// failed, as RetryDistribution without a choice), cancel, pause or resume. It looks at those that there are when it is
+	// made. It needs an idempotency key, as CreateDistribution does.
+	CreateBatch(ctx context.Context, in *CreateBatchRequest, opts ...grpc.CallOption) (*CreateBatchResponse, error)
+	GetBatch(ctx context.Context, in *GetBatchRequest, opts ...grpc.CallOption) (*GetBatchResponse, error)
+	// ListBatches lists a production's batches, newest first. They are kept for 30 days.
+	ListBatches(ctx context.Context, in *ListBatchesRequest, opts ...grpc.CallOption) (*ListBatchesResponse, error)
+	// PauseBatch stops a batch before the next distribution. What it has done stays. Pausing again is harmless; one that is
+	// done is BATCH_ENDED.
+	PauseBatch(ctx context.Context, in *PauseBatchRequest, opts ...grpc.CallOption) (*PauseBatchResponse, error)
+	// ResumeBatch goes on where PauseBatch stopped.
+	ResumeBatch(ctx context.Context, in *ResumeBatchRequest, opts ...grpc.CallOption) (*ResumeBatchResponse, error)
+	// RetryDistribution runs what failed again, and what waited for it; of the recipients that `recipients` and `code` choose.
+	// What is done stays done unless `done` or `mark` says otherwise, and whoever has their mail gets another only if there
+	// is more to send. A distribution that had ended runs again.
+	//
+	// It answers at once, and the work goes on recipient by recipient; while the same is being done already, asking again
+	// changes nothing. A recipient of whom a worker has something right now that would have to be done again waits for its
+	// end. Nothing to retry is NOTHING_TO_RETRY; of more than a hundred recipients it is told only if nothing of the whole
+	// distribution can be retried.
 	RetryDistribution(ctx context.Context, in *RetryDistributionRequest, opts ...grpc.CallOption) (*RetryDistributionResponse, error)
 	// ResendRecipient sends to one recipient again, to another address if one is given. Their copies are made anew when
 	// what they show has changed.
@@ -153,6 +186,86 @@ func (c *distributionServiceClient) CancelDistribution(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *distributionServiceClient) PauseDistribution(ctx context.Context, in *PauseDistributionRequest, opts ...grpc.CallOption) (*PauseDistributionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PauseDistributionResponse)
+	err := c.cc.Invoke(ctx, DistributionService_PauseDistribution_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) ResumeDistribution(ctx context.Context, in *ResumeDistributionRequest, opts ...grpc.CallOption) (*ResumeDistributionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResumeDistributionResponse)
+	err := c.cc.Invoke(ctx, DistributionService_ResumeDistribution_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) GetDistributionGraph(ctx context.Context, in *GetDistributionGraphRequest, opts ...grpc.CallOption) (*GetDistributionGraphResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetDistributionGraphResponse)
+	err := c.cc.Invoke(ctx, DistributionService_GetDistributionGraph_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) CreateBatch(ctx context.Context, in *CreateBatchRequest, opts ...grpc.CallOption) (*CreateBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateBatchResponse)
+	err := c.cc.Invoke(ctx, DistributionService_CreateBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) GetBatch(ctx context.Context, in *GetBatchRequest, opts ...grpc.CallOption) (*GetBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetBatchResponse)
+	err := c.cc.Invoke(ctx, DistributionService_GetBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) ListBatches(ctx context.Context, in *ListBatchesRequest, opts ...grpc.CallOption) (*ListBatchesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListBatchesResponse)
+	err := c.cc.Invoke(ctx, DistributionService_ListBatches_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) PauseBatch(ctx context.Context, in *PauseBatchRequest, opts ...grpc.CallOption) (*PauseBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PauseBatchResponse)
+	err := c.cc.Invoke(ctx, DistributionService_PauseBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) ResumeBatch(ctx context.Context, in *ResumeBatchRequest, opts ...grpc.CallOption) (*ResumeBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResumeBatchResponse)
+	err := c.cc.Invoke(ctx, DistributionService_ResumeBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *distributionServiceClient) RetryDistribution(ctx context.Context, in *RetryDistributionRequest, opts ...grpc.CallOption) (*RetryDistributionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RetryDistributionResponse)
@@ -237,8 +350,33 @@ type DistributionServiceServer interface {
 	// CancelDistribution stops what has not happened yet: no new mail starts after it has answered. What is out is out.
 	// Cancelling again is harmless; cancelling an ended distribution is DISTRIBUTION_ENDED.
 	CancelDistribution(context.Context, *CancelDistributionRequest) (*CancelDistributionResponse, error)
-	// RetryDistribution runs what failed again, and what waited for it; what is done stays done. With recipients named,
-	// only theirs. A distribution that had ended runs again. Nothing to retry is NOTHING_TO_RETRY.
+	// PauseDistribution stops handing out steps; those with workers come to their end. Pausing again is harmless; an ended
+	// distribution is DISTRIBUTION_ENDED.
+	PauseDistribution(context.Context, *PauseDistributionRequest) (*PauseDistributionResponse, error)
+	// ResumeDistribution goes on where PauseDistribution stopped. Resuming one that is not paused is harmless.
+	ResumeDistribution(context.Context, *ResumeDistributionRequest) (*ResumeDistributionResponse, error)
+	// GetDistributionGraph draws what a distribution runs, with how many of each step are in which state.
+	GetDistributionGraph(context.Context, *GetDistributionGraphRequest) (*GetDistributionGraphResponse, error)
+	// CreateBatch does one thing to every distribution that a filter finds, oldest first, in the background: retry (what
+	// failed, as RetryDistribution without a choice), cancel, pause or resume. It looks at those that there are when it is
+	// made. It needs an idempotency key, as CreateDistribution does.
+	CreateBatch(context.Context, *CreateBatchRequest) (*CreateBatchResponse, error)
+	GetBatch(context.Context, *GetBatchRequest) (*GetBatchResponse, error)
+	// ListBatches lists a production's batches, newest first. They are kept for 30 days.
+	ListBatches(context.Context, *ListBatchesRequest) (*ListBatchesResponse, error)
+	// PauseBatch stops a batch before the next distribution. What it has done stays. Pausing again is harmless; one that is
+	// done is BATCH_ENDED.
+	PauseBatch(context.Context, *PauseBatchRequest) (*PauseBatchResponse, error)
+	// ResumeBatch goes on where PauseBatch stopped.
+	ResumeBatch(context.Context, *ResumeBatchRequest) (*ResumeBatchResponse, error)
+	// RetryDistribution runs what failed again, and what waited for it; of the recipients that `recipients` and `code` choose.
+	// What is done stays done unless `done` or `mark` says otherwise, and whoever has their mail gets another only if there
+	// is more to send. A distribution that had ended runs again.
+	//
+	// It answers at once, and the work goes on recipient by recipient; while the same is being done already, asking again
+	// changes nothing. A recipient of whom a worker has something right now that would have to be done again waits for its
+	// end. Nothing to retry is NOTHING_TO_RETRY; of more than a hundred recipients it is told only if nothing of the whole
+	// distribution can be retried.
 	RetryDistribution(context.Context, *RetryDistributionRequest) (*RetryDistributionResponse, error)
 	// ResendRecipient sends to one recipient again, to another address if one is given. Their copies are made anew when
 	// what they show has changed.
@@ -282,6 +420,30 @@ func (UnimplementedDistributionServiceServer) ListEvents(context.Context, *ListE
 }
 func (UnimplementedDistributionServiceServer) CancelDistribution(context.Context, *CancelDistributionRequest) (*CancelDistributionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) PauseDistribution(context.Context, *PauseDistributionRequest) (*PauseDistributionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PauseDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) ResumeDistribution(context.Context, *ResumeDistributionRequest) (*ResumeDistributionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResumeDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) GetDistributionGraph(context.Context, *GetDistributionGraphRequest) (*GetDistributionGraphResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDistributionGraph not implemented")
+}
+func (UnimplementedDistributionServiceServer) CreateBatch(context.Context, *CreateBatchRequest) (*CreateBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateBatch not implemented")
+}
+func (UnimplementedDistributionServiceServer) GetBatch(context.Context, *GetBatchRequest) (*GetBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBatch not implemented")
+}
+func (UnimplementedDistributionServiceServer) ListBatches(context.Context, *ListBatchesRequest) (*ListBatchesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBatches not implemented")
+}
+func (UnimplementedDistributionServiceServer) PauseBatch(context.Context, *PauseBatchRequest) (*PauseBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PauseBatch not implemented")
+}
+func (UnimplementedDistributionServiceServer) ResumeBatch(context.Context, *ResumeBatchRequest) (*ResumeBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResumeBatch not implemented")
 }
 func (UnimplementedDistributionServiceServer) RetryDistribution(context.Context, *RetryDistributionRequest) (*RetryDistributionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryDistribution not implemented")
@@ -445,6 +607,150 @@ func _DistributionService_CancelDistribution_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DistributionService_PauseDistribution_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseDistributionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).PauseDistribution(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_PauseDistribution_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).PauseDistribution(ctx, req.(*PauseDistributionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_ResumeDistribution_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeDistributionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).ResumeDistribution(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_ResumeDistribution_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).ResumeDistribution(ctx, req.(*ResumeDistributionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_GetDistributionGraph_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDistributionGraphRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).GetDistributionGraph(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_GetDistributionGraph_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).GetDistributionGraph(ctx, req.(*GetDistributionGraphRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_CreateBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).CreateBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_CreateBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).CreateBatch(ctx, req.(*CreateBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_GetBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).GetBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_GetBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).GetBatch(ctx, req.(*GetBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_ListBatches_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListBatchesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).ListBatches(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_ListBatches_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).ListBatches(ctx, req.(*ListBatchesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_PauseBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).PauseBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_PauseBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).PauseBatch(ctx, req.(*PauseBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_ResumeBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).ResumeBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_ResumeBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).ResumeBatch(ctx, req.(*ResumeBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DistributionService_RetryDistribution_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RetryDistributionRequest)
 	if err := dec(in); err != nil {
@@ -562,6 +868,38 @@ var DistributionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelDistribution",
 			Handler:    _DistributionService_CancelDistribution_Handler,
+		},
+		{
+			MethodName: "PauseDistribution",
+			Handler:    _DistributionService_PauseDistribution_Handler,
+		},
+		{
+			MethodName: "ResumeDistribution",
+			Handler:    _DistributionService_ResumeDistribution_Handler,
+		},
+		{
+			MethodName: "GetDistributionGraph",
+			Handler:    _DistributionService_GetDistributionGraph_Handler,
+		},
+		{
+			MethodName: "CreateBatch",
+			Handler:    _DistributionService_CreateBatch_Handler,
+		},
+		{
+			MethodName: "GetBatch",
+			Handler:    _DistributionService_GetBatch_Handler,
+		},
+		{
+			MethodName: "ListBatches",
+			Handler:    _DistributionService_ListBatches_Handler,
+		},
+		{
+			MethodName: "PauseBatch",
+			Handler:    _DistributionService_PauseBatch_Handler,
+		},
+		{
+			MethodName: "ResumeBatch",
+			Handler:    _DistributionService_ResumeBatch_Handler,
 		},
 		{
 			MethodName: "RetryDistribution",

@@ -280,8 +280,14 @@ type Task struct {
 	RequestJson string `protobuf:"bytes,8,opt,name=request_json,json=requestJson,proto3" json:"request_json,omitempty"`
 	// How long the handler may take.
 	Timeout *durationpb.Duration `protobuf:"bytes,9,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// What the last attempt recorded by Checkpoint; empty when none did.
-	Checkpoint    string `protobuf:"bytes,10,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// What the last attempt recorded by Checkpoint, or answered with Pending; empty when none did.
+	Checkpoint string `protobuf:"bytes,10,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// Shared resources that the step names, in the definition's order.
+	Resources []*Resource `protobuf:"bytes,11,rep,name=resources,proto3" json:"resources,omitempty"`
+	// W3C Trace Context of the attempt: what the handler does belongs to it. Empty when nothing is traced.
+	Traceparent string `protobuf:"bytes,12,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// What goes with traceparent; may be empty.
+	Tracestate    string `protobuf:"bytes,13,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -386,6 +392,99 @@ func (x *Task) GetCheckpoint() string {
 	return ""
 }
 
+func (x *Task) GetResources() []*Resource {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+func (x *Task) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
+func (x *Task) GetTracestate() string {
+	if x != nil {
+		return x.Tracestate
+	}
+	return ""
+}
+
+// Resource is a shared resource as a task sees it.
+type Resource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As the definition names it: "drive", or "studio/smtp" for one that productions share.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What its kind's create function answered, as JSON; empty when its kind has none.
+	StateJson string `protobuf:"bytes,3,opt,name=state_json,json=stateJson,proto3" json:"state_json,omitempty"`
+	// Names the sealed credential; the directory opens it for services. Empty without one.
+	Credential    string `protobuf:"bytes,4,opt,name=credential,proto3" json:"credential,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resource) Reset() {
+	*x = Resource{}
+	mi := &file_filigree_task_v1_task_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resource) ProtoMessage() {}
+
+func (x *Resource) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_task_v1_task_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resource.ProtoReflect.Descriptor instead.
+func (*Resource) Descriptor() ([]byte, []int) {
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Resource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Resource) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Resource) GetStateJson() string {
+	if x != nil {
+		return x.StateJson
+	}
+	return ""
+}
+
+func (x *Resource) GetCredential() string {
+	if x != nil {
+		return x.Credential
+	}
+	return ""
+}
+
 type ReportRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
@@ -396,7 +495,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_filigree_task_v1_task_proto_msgTypes[3]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +507,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_task_v1_task_proto_msgTypes[3]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +520,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{3}
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReportRequest) GetWorker() string {
@@ -446,17 +545,24 @@ type Result struct {
 	//	*Result_OutputJson
 	//	*Result_Failure
 	//	*Result_HandBack
+	//	*Result_Pending
 	Outcome isResult_Outcome `protobuf_oneof:"outcome"`
 	// The worker's clock; for display only.
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	EndedAt   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// What it read and made, in bytes.
+	BytesIn  int64 `protobuf:"varint,8,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	BytesOut int64 `protobuf:"varint,9,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
+	// Kept with the attempt: the last lines it logged, and numbers of its own.
+	Log           []*LogLine `protobuf:"bytes,10,rep,name=log,proto3" json:"log,omitempty"`
+	Metrics       []*Metric  `protobuf:"bytes,11,rep,name=metrics,proto3" json:"metrics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_filigree_task_v1_task_proto_msgTypes[4]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +574,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_task_v1_task_proto_msgTypes[4]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +587,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{4}
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Result) GetTask() string {
@@ -525,6 +631,15 @@ func (x *Result) GetHandBack() *HandBack {
 	return nil
 }
 
+func (x *Result) GetPending() *Pending {
+	if x != nil {
+		if x, ok := x.Outcome.(*Result_Pending); ok {
+			return x.Pending
+		}
+	}
+	return nil
+}
+
 func (x *Result) GetStartedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.StartedAt
@@ -535,6 +650,34 @@ func (x *Result) GetStartedAt() *timestamppb.Timestamp {
 func (x *Result) GetEndedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *Result) GetBytesIn() int64 {
+	if x != nil {
+		return x.BytesIn
+	}
+	return 0
+}
+
+func (x *Result) GetBytesOut() int64 {
+	if x != nil {
+		return x.BytesOut
+	}
+	return 0
+}
+
+func (x *Result) GetLog() []*LogLine {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
+func (x *Result) GetMetrics() []*Metric {
+	if x != nil {
+		return x.Metrics
 	}
 	return nil
 }
@@ -557,11 +700,18 @@ type Result_HandBack struct {
 	HandBack *HandBack `protobuf:"bytes,4,opt,name=hand_back,json=handBack,proto3,oneof"`
 }
 
+type Result_Pending struct {
+	// The work goes on elsewhere: ask again.
+	Pending *Pending `protobuf:"bytes,7,opt,name=pending,proto3,oneof"`
+}
+
 func (*Result_OutputJson) isResult_Outcome() {}
 
 func (*Result_Failure) isResult_Outcome() {}
 
 func (*Result_HandBack) isResult_Outcome() {}
+
+func (*Result_Pending) isResult_Outcome() {}
 
 type HandBack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -571,7 +721,7 @@ type HandBack struct {
 
 func (x *HandBack) Reset() {
 	*x = HandBack{}
-	mi := &file_filigree_task_v1_task_proto_msgTypes[5]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +733,7 @@ func (x *HandBack) String() string {
 func (*HandBack) ProtoMessage() {}
 
 func (x *HandBack) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_task_v1_task_proto_msgTypes[5]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +746,62 @@ func (x *HandBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandBack.ProtoReflect.Descriptor instead.
 func (*HandBack) Descriptor() ([]byte, []int) {
-	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{5}
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{6}
+}
+
+// Pending says that what the task stands for was submitted and is not done: the task is handed out again after ask_after,
+// to any worker, with the checkpoint. It is no failure and uses up no attempt of the retry policy.
+type Pending struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	AskAfter *durationpb.Duration   `protobuf:"bytes,1,opt,name=ask_after,json=askAfter,proto3" json:"ask_after,omitempty"`
+	// What is needed to ask: the other system's job id. Comes back in Task.checkpoint.
+	Checkpoint    string `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pending) Reset() {
+	*x = Pending{}
+	mi := &file_filigree_task_v1_task_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pending) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pending) ProtoMessage() {}
+
+func (x *Pending) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_task_v1_task_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pending.ProtoReflect.Descriptor instead.
+func (*Pending) Descriptor() ([]byte, []int) {
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Pending) GetAskAfter() *durationpb.Duration {
+	if x != nil {
+		return x.AskAfter
+	}
+	return nil
+}
+
+func (x *Pending) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
 }
 
 type Failure struct {
@@ -617,7 +822,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_filigree_task_v1_task_proto_msgTypes[6]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +834,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_task_v1_task_proto_msgTypes[6]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +847,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{6}
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Failure) GetClass() FailureClass {
@@ -690,7 +895,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_filigree_task_v1_task_proto_msgTypes[7]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +907,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_task_v1_task_proto_msgTypes[7]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +920,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{7}
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReportResponse) GetVerdicts() []Verdict {
@@ -737,7 +942,7 @@ type CheckpointRequest struct {
 
 func (x *CheckpointRequest) Reset() {
 	*x = CheckpointRequest{}
-	mi := &file_filigree_task_v1_task_proto_msgTypes[8]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +954,7 @@ func (x *CheckpointRequest) String() string {
 func (*CheckpointRequest) ProtoMessage() {}
 
 func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_task_v1_task_proto_msgTypes[8]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +967,7 @@ func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{8}
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CheckpointRequest) GetWorker() string {
@@ -795,7 +1000,7 @@ type CheckpointResponse struct {
 
 func (x *CheckpointResponse) Reset() {
 	*x = CheckpointResponse{}
-	mi := &file_filigree_task_v1_task_proto_msgTypes[9]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +1012,7 @@ func (x *CheckpointResponse) String() string {
 func (*CheckpointResponse) ProtoMessage() {}
 
 func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_task_v1_task_proto_msgTypes[9]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +1025,7 @@ func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{9}
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CheckpointResponse) GetVerdict() Verdict {
@@ -831,16 +1036,19 @@ func (x *CheckpointResponse) GetVerdict() Verdict {
 }
 
 type RenewRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
-	Tasks         []string               `protobuf:"bytes,2,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Worker string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	// All tasks that the worker holds: running, or ended and not yet reported.
+	Tasks []string `protobuf:"bytes,2,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	// The worker stops: whatever it was handed and does not name goes to others at once, and it takes nothing any more.
+	Leaving       bool `protobuf:"varint,3,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RenewRequest) Reset() {
 	*x = RenewRequest{}
-	mi := &file_filigree_task_v1_task_proto_msgTypes[10]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1060,7 @@ func (x *RenewRequest) String() string {
 func (*RenewRequest) ProtoMessage() {}
 
 func (x *RenewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_task_v1_task_proto_msgTypes[10]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1073,7 @@ func (x *RenewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewRequest.ProtoReflect.Descriptor instead.
 func (*RenewRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{10}
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RenewRequest) GetWorker() string {
@@ -882,6 +1090,13 @@ func (x *RenewRequest) GetTasks() []string {
 	return nil
 }
 
+func (x *RenewRequest) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
 type RenewResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tasks that are no longer this worker's.
@@ -894,7 +1109,7 @@ type RenewResponse struct {
 
 func (x *RenewResponse) Reset() {
 	*x = RenewResponse{}
-	mi := &file_filigree_task_v1_task_proto_msgTypes[11]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1121,7 @@ func (x *RenewResponse) String() string {
 func (*RenewResponse) ProtoMessage() {}
 
 func (x *RenewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_task_v1_task_proto_msgTypes[11]
+	mi := &file_filigree_task_v1_task_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1134,7 @@ func (x *RenewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewResponse.ProtoReflect.Descriptor instead.
 func (*RenewResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{11}
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RenewResponse) GetLost() []string {
@@ -936,6 +1151,375 @@ func (x *RenewResponse) GetCancelled() []string {
 	return nil
 }
 
+type OccupyRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Worker string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	// Whose slots they are: they end with it.
+	Task string `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	// The limit's name: "db" of the task's production, "studio/db" across productions. One that is not set has no limit.
+	Limit string `protobuf:"bytes,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	Slots int32  `protobuf:"varint,4,opt,name=slots,proto3" json:"slots,omitempty"`
+	// The caller's choice, unique within the task: repeating a call takes nothing more.
+	Key           string               `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`
+	Wait          *durationpb.Duration `protobuf:"bytes,6,opt,name=wait,proto3" json:"wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OccupyRequest) Reset() {
+	*x = OccupyRequest{}
+	mi := &file_filigree_task_v1_task_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OccupyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OccupyRequest) ProtoMessage() {}
+
+func (x *OccupyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_task_v1_task_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OccupyRequest.ProtoReflect.Descriptor instead.
+func (*OccupyRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *OccupyRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *OccupyRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *OccupyRequest) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+func (x *OccupyRequest) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *OccupyRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *OccupyRequest) GetWait() *durationpb.Duration {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+type OccupyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// VERDICT_FENCED and VERDICT_CANCELLED as for Checkpoint.
+	Verdict Verdict `protobuf:"varint,1,opt,name=verdict,proto3,enum=filigree.task.v1.Verdict" json:"verdict,omitempty"`
+	// With VERDICT_OK: the slots are taken. False: they are still with others; ask again.
+	Occupied      bool `protobuf:"varint,2,opt,name=occupied,proto3" json:"occupied,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OccupyResponse) Reset() {
+	*x = OccupyResponse{}
+	mi := &file_filigree_task_v1_task_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OccupyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OccupyResponse) ProtoMessage() {}
+
+func (x *OccupyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_task_v1_task_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OccupyResponse.ProtoReflect.Descriptor instead.
+func (*OccupyResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *OccupyResponse) GetVerdict() Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *OccupyResponse) GetOccupied() bool {
+	if x != nil {
+		return x.Occupied
+	}
+	return false
+}
+
+type VacateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Task          string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	Limit         string                 `protobuf:"bytes,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	Key           string                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VacateRequest) Reset() {
+	*x = VacateRequest{}
+	mi := &file_filigree_task_v1_task_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VacateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VacateRequest) ProtoMessage() {}
+
+func (x *VacateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_task_v1_task_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VacateRequest.ProtoReflect.Descriptor instead.
+func (*VacateRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *VacateRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *VacateRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *VacateRequest) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+func (x *VacateRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+type VacateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VacateResponse) Reset() {
+	*x = VacateResponse{}
+	mi := &file_filigree_task_v1_task_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VacateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VacateResponse) ProtoMessage() {}
+
+func (x *VacateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_task_v1_task_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VacateResponse.ProtoReflect.Descriptor instead.
+func (*VacateResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{17}
+}
+
+// Metric is a number that a function gives with an attempt: it is kept with it and summed up for Prometheus.
+type Metric struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         float64                `protobuf:"fixed64,2,opt,name=value,proto3" json:"value,omitempty"`
+	Labels        map[string]string      `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Metric) Reset() {
+	*x = Metric{}
+	mi := &file_filigree_task_v1_task_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Metric) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Metric) ProtoMessage() {}
+
+func (x *Metric) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_task_v1_task_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Metric.ProtoReflect.Descriptor instead.
+func (*Metric) Descriptor() ([]byte, []int) {
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Metric) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Metric) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Metric) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+// LogLine is one line that was logged while a function worked.
+type LogLine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// debug info warn error
+	Level string `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	// The message and its attributes.
+	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogLine) Reset() {
+	*x = LogLine{}
+	mi := &file_filigree_task_v1_task_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogLine) ProtoMessage() {}
+
+func (x *LogLine) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_task_v1_task_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
+func (*LogLine) Descriptor() ([]byte, []int) {
+	return file_filigree_task_v1_task_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LogLine) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *LogLine) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *LogLine) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 var File_filigree_task_v1_task_proto protoreflect.FileDescriptor
 
 const file_filigree_task_v1_task_proto_rawDesc = "" +
@@ -949,7 +1533,7 @@ const file_filigree_task_v1_task_proto_rawDesc = "" +
 	"\x04wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b\x142\x00R\x04wait\"Z\n" +
 	"\fPullResponse\x12,\n" +
 	"\x05tasks\x18\x01 \x03(\v2\x16.filigree.task.v1.TaskR\x05tasks\x12\x1c\n" +
-	"\tcancelled\x18\x02 \x03(\tR\tcancelled\"\xb0\x02\n" +
+	"\tcancelled\x18\x02 \x03(\tR\tcancelled\"\xac\x03\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bfunction\x18\x02 \x01(\tR\bfunction\x12\x12\n" +
@@ -965,23 +1549,48 @@ const file_filigree_task_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\n" +
 	" \x01(\tR\n" +
-	"checkpoint\"s\n" +
+	"checkpoint\x128\n" +
+	"\tresources\x18\v \x03(\v2\x1a.filigree.task.v1.ResourceR\tresources\x12 \n" +
+	"\vtraceparent\x18\f \x01(\tR\vtraceparent\x12\x1e\n" +
+	"\n" +
+	"tracestate\x18\r \x01(\tR\n" +
+	"tracestate\"q\n" +
+	"\bResource\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1d\n" +
+	"\n" +
+	"state_json\x18\x03 \x01(\tR\tstateJson\x12\x1e\n" +
+	"\n" +
+	"credential\x18\x04 \x01(\tR\n" +
+	"credential\"s\n" +
 	"\rReportRequest\x12!\n" +
 	"\x06worker\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06worker\x12?\n" +
-	"\aresults\x18\x02 \x03(\v2\x18.filigree.task.v1.ResultB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\aresults\"\xcb\x02\n" +
+	"\aresults\x18\x02 \x03(\v2\x18.filigree.task.v1.ResultB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\aresults\"\xaf\x04\n" +
 	"\x06Result\x12\x1e\n" +
 	"\x04task\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04task\x12+\n" +
 	"\voutput_json\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80@H\x00R\n" +
 	"outputJson\x125\n" +
 	"\afailure\x18\x03 \x01(\v2\x19.filigree.task.v1.FailureH\x00R\afailure\x129\n" +
-	"\thand_back\x18\x04 \x01(\v2\x1a.filigree.task.v1.HandBackH\x00R\bhandBack\x129\n" +
+	"\thand_back\x18\x04 \x01(\v2\x1a.filigree.task.v1.HandBackH\x00R\bhandBack\x125\n" +
+	"\apending\x18\a \x01(\v2\x19.filigree.task.v1.PendingH\x00R\apending\x129\n" +
 	"\n" +
 	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
-	"\bended_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAtB\x10\n" +
+	"\bended_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x19\n" +
+	"\bbytes_in\x18\b \x01(\x03R\abytesIn\x12\x1b\n" +
+	"\tbytes_out\x18\t \x01(\x03R\bbytesOut\x125\n" +
+	"\x03log\x18\n" +
+	" \x03(\v2\x19.filigree.task.v1.LogLineB\b\xbaH\x05\x92\x01\x02\x10\x14R\x03log\x12<\n" +
+	"\ametrics\x18\v \x03(\v2\x18.filigree.task.v1.MetricB\b\xbaH\x05\x92\x01\x02\x10\x14R\ametricsB\x10\n" +
 	"\aoutcome\x12\x05\xbaH\x02\b\x01\"\n" +
 	"\n" +
-	"\bHandBack\"\x9d\x02\n" +
+	"\bHandBack\"}\n" +
+	"\aPending\x12F\n" +
+	"\task_after\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\baskAfter\x12*\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\x80\bR\n" +
+	"checkpoint\"\x9d\x02\n" +
 	"\aFailure\x12@\n" +
 	"\x05class\x18\x01 \x01(\x0e2\x1e.filigree.task.v1.FailureClassB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05class\x121\n" +
@@ -998,13 +1607,44 @@ const file_filigree_task_v1_task_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04task\x12\x1f\n" +
 	"\x05state\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@R\x05state\"I\n" +
 	"\x12CheckpointResponse\x123\n" +
-	"\averdict\x18\x01 \x01(\x0e2\x19.filigree.task.v1.VerdictR\averdict\"T\n" +
+	"\averdict\x18\x01 \x01(\x0e2\x19.filigree.task.v1.VerdictR\averdict\"l\n" +
 	"\fRenewRequest\x12!\n" +
-	"\x06worker\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06worker\x12!\n" +
-	"\x05tasks\x18\x02 \x03(\tB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\x05tasks\"A\n" +
+	"\x06worker\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06worker\x12\x1f\n" +
+	"\x05tasks\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\x05tasks\x12\x18\n" +
+	"\aleaving\x18\x03 \x01(\bR\aleaving\"A\n" +
 	"\rRenewResponse\x12\x12\n" +
 	"\x04lost\x18\x01 \x03(\tR\x04lost\x12\x1c\n" +
-	"\tcancelled\x18\x02 \x03(\tR\tcancelled*\xa1\x01\n" +
+	"\tcancelled\x18\x02 \x03(\tR\tcancelled\"\xef\x01\n" +
+	"\rOccupyRequest\x12!\n" +
+	"\x06worker\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06worker\x12\x1e\n" +
+	"\x04task\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04task\x12\x1f\n" +
+	"\x05limit\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05limit\x12 \n" +
+	"\x05slots\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01R\x05slots\x12\x1b\n" +
+	"\x03key\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\x03key\x12;\n" +
+	"\x04wait\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b\x142\x00R\x04wait\"a\n" +
+	"\x0eOccupyResponse\x123\n" +
+	"\averdict\x18\x01 \x01(\x0e2\x19.filigree.task.v1.VerdictR\averdict\x12\x1a\n" +
+	"\boccupied\x18\x02 \x01(\bR\boccupied\"\x90\x01\n" +
+	"\rVacateRequest\x12!\n" +
+	"\x06worker\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06worker\x12\x1e\n" +
+	"\x04task\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04task\x12\x1f\n" +
+	"\x05limit\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05limit\x12\x1b\n" +
+	"\x03key\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\x03key\"\x10\n" +
+	"\x0eVacateResponse\"\xd4\x01\n" +
+	"\x06Metric\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,47}$R\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value\x12F\n" +
+	"\x06labels\x18\x03 \x03(\v2$.filigree.task.v1.Metric.LabelsEntryB\b\xbaH\x05\x9a\x01\x02\x10\x05R\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"v\n" +
+	"\aLogLine\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
+	"\x05level\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\bR\x05level\x12\x1c\n" +
+	"\x04text\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x04R\x04text*\xa1\x01\n" +
 	"\fFailureClass\x12\x1d\n" +
 	"\x19FAILURE_CLASS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17FAILURE_CLASS_PERMANENT\x10\x01\x12\x1b\n" +
@@ -1016,7 +1656,7 @@ const file_filigree_task_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"VERDICT_OK\x10\x01\x12\x12\n" +
 	"\x0eVERDICT_FENCED\x10\x02\x12\x15\n" +
-	"\x11VERDICT_CANCELLED\x10\x032\xe8\x02\n" +
+	"\x11VERDICT_CANCELLED\x10\x032\x94\x04\n" +
 	"\vTaskService\x12N\n" +
 	"\x04Pull\x12\x1d.filigree.task.v1.PullRequest\x1a\x1e.filigree.task.v1.PullResponse\"\a\xea\xe0\x18\x03\n" +
 	"\x01\x04\x12T\n" +
@@ -1026,6 +1666,10 @@ const file_filigree_task_v1_task_proto_rawDesc = "" +
 	"Checkpoint\x12#.filigree.task.v1.CheckpointRequest\x1a$.filigree.task.v1.CheckpointResponse\"\a\xea\xe0\x18\x03\n" +
 	"\x01\x04\x12Q\n" +
 	"\x05Renew\x12\x1e.filigree.task.v1.RenewRequest\x1a\x1f.filigree.task.v1.RenewResponse\"\a\xea\xe0\x18\x03\n" +
+	"\x01\x04\x12T\n" +
+	"\x06Occupy\x12\x1f.filigree.task.v1.OccupyRequest\x1a .filigree.task.v1.OccupyResponse\"\a\xea\xe0\x18\x03\n" +
+	"\x01\x04\x12T\n" +
+	"\x06Vacate\x12\x1f.filigree.task.v1.VacateRequest\x1a .filigree.task.v1.VacateResponse\"\a\xea\xe0\x18\x03\n" +
 	"\x01\x04B\xc5\x01\n" +
 	"\x14com.filigree.task.v1B\tTaskProtoP\x01Z@github.com/filigreehq/filigree/proto/gen/filigree/task/v1;taskv1\xa2\x02\x03FTX\xaa\x02\x10Filigree.Task.V1\xca\x02\x10Filigree\\Task\\V1\xe2\x02\x1cFiligree\\Task\\V1\\GPBMetadata\xea\x02\x12Filigree::Task::V1b\x06proto3"
 
@@ -1042,51 +1686,73 @@ func file_filigree_task_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_filigree_task_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_filigree_task_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_filigree_task_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_filigree_task_v1_task_proto_goTypes = []any{
 	(FailureClass)(0),             // 0: filigree.task.v1.FailureClass
 	(Verdict)(0),                  // 1: filigree.task.v1.Verdict
 	(*PullRequest)(nil),           // 2: filigree.task.v1.PullRequest
 	(*PullResponse)(nil),          // 3: filigree.task.v1.PullResponse
 	(*Task)(nil),                  // 4: filigree.task.v1.Task
-	(*ReportRequest)(nil),         // 5: filigree.task.v1.ReportRequest
-	(*Result)(nil),                // 6: filigree.task.v1.Result
-	(*HandBack)(nil),              // 7: filigree.task.v1.HandBack
-	(*Failure)(nil),               // 8: filigree.task.v1.Failure
-	(*ReportResponse)(nil),        // 9: filigree.task.v1.ReportResponse
-	(*CheckpointRequest)(nil),     // 10: filigree.task.v1.CheckpointRequest
-	(*CheckpointResponse)(nil),    // 11: filigree.task.v1.CheckpointResponse
-	(*RenewRequest)(nil),          // 12: filigree.task.v1.RenewRequest
-	(*RenewResponse)(nil),         // 13: filigree.task.v1.RenewResponse
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*Resource)(nil),              // 5: filigree.task.v1.Resource
+	(*ReportRequest)(nil),         // 6: filigree.task.v1.ReportRequest
+	(*Result)(nil),                // 7: filigree.task.v1.Result
+	(*HandBack)(nil),              // 8: filigree.task.v1.HandBack
+	(*Pending)(nil),               // 9: filigree.task.v1.Pending
+	(*Failure)(nil),               // 10: filigree.task.v1.Failure
+	(*ReportResponse)(nil),        // 11: filigree.task.v1.ReportResponse
+	(*CheckpointRequest)(nil),     // 12: filigree.task.v1.CheckpointRequest
+	(*CheckpointResponse)(nil),    // 13: filigree.task.v1.CheckpointResponse
+	(*RenewRequest)(nil),          // 14: filigree.task.v1.RenewRequest
+	(*RenewResponse)(nil),         // 15: filigree.task.v1.RenewResponse
+	(*OccupyRequest)(nil),         // 16: filigree.task.v1.OccupyRequest
+	(*OccupyResponse)(nil),        // 17: filigree.task.v1.OccupyResponse
+	(*VacateRequest)(nil),         // 18: filigree.task.v1.VacateRequest
+	(*VacateResponse)(nil),        // 19: filigree.task.v1.VacateResponse
+	(*Metric)(nil),                // 20: filigree.task.v1.Metric
+	(*LogLine)(nil),               // 21: filigree.task.v1.LogLine
+	nil,                           // 22: filigree.task.v1.Metric.LabelsEntry
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
 }
 var file_filigree_task_v1_task_proto_depIdxs = []int32{
-	14, // 0: filigree.task.v1.PullRequest.wait:type_name -> google.protobuf.Duration
+	23, // 0: filigree.task.v1.PullRequest.wait:type_name -> google.protobuf.Duration
 	4,  // 1: filigree.task.v1.PullResponse.tasks:type_name -> filigree.task.v1.Task
-	14, // 2: filigree.task.v1.Task.timeout:type_name -> google.protobuf.Duration
-	6,  // 3: filigree.task.v1.ReportRequest.results:type_name -> filigree.task.v1.Result
-	8,  // 4: filigree.task.v1.Result.failure:type_name -> filigree.task.v1.Failure
-	7,  // 5: filigree.task.v1.Result.hand_back:type_name -> filigree.task.v1.HandBack
-	15, // 6: filigree.task.v1.Result.started_at:type_name -> google.protobuf.Timestamp
-	15, // 7: filigree.task.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
-	0,  // 8: filigree.task.v1.Failure.class:type_name -> filigree.task.v1.FailureClass
-	14, // 9: filigree.task.v1.Failure.retry_after:type_name -> google.protobuf.Duration
-	1,  // 10: filigree.task.v1.ReportResponse.verdicts:type_name -> filigree.task.v1.Verdict
-	1,  // 11: filigree.task.v1.CheckpointResponse.verdict:type_name -> filigree.task.v1.Verdict
-	2,  // 12: filigree.task.v1.TaskService.Pull:input_type -> filigree.task.v1.PullRequest
-	5,  // 13: filigree.task.v1.TaskService.Report:input_type -> filigree.task.v1.ReportRequest
-	10, // 14: filigree.task.v1.TaskService.Checkpoint:input_type -> filigree.task.v1.CheckpointRequest
-	12, // 15: filigree.task.v1.TaskService.Renew:input_type -> filigree.task.v1.RenewRequest
-	3,  // 16: filigree.task.v1.TaskService.Pull:output_type -> filigree.task.v1.PullResponse
-	9,  // 17: filigree.task.v1.TaskService.Report:output_type -> filigree.task.v1.ReportResponse
-	11, // 18: filigree.task.v1.TaskService.Checkpoint:output_type -> filigree.task.v1.CheckpointResponse
-	13, // 19: filigree.task.v1.TaskService.Renew:output_type -> filigree.task.v1.RenewResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	23, // 2: filigree.task.v1.Task.timeout:type_name -> google.protobuf.Duration
+	5,  // 3: filigree.task.v1.Task.resources:type_name -> filigree.task.v1.Resource
+	7,  // 4: filigree.task.v1.ReportRequest.results:type_name -> filigree.task.v1.Result
+	10, // 5: filigree.task.v1.Result.failure:type_name -> filigree.task.v1.Failure
+	8,  // 6: filigree.task.v1.Result.hand_back:type_name -> filigree.task.v1.HandBack
+	9,  // 7: filigree.task.v1.Result.pending:type_name -> filigree.task.v1.Pending
+	24, // 8: filigree.task.v1.Result.started_at:type_name -> google.protobuf.Timestamp
+	24, // 9: filigree.task.v1.Result.ended_at:type_name -> google.protobuf.Timestamp
+	21, // 10: filigree.task.v1.Result.log:type_name -> filigree.task.v1.LogLine
+	20, // 11: filigree.task.v1.Result.metrics:type_name -> filigree.task.v1.Metric
+	23, // 12: filigree.task.v1.Pending.ask_after:type_name -> google.protobuf.Duration
+	0,  // 13: filigree.task.v1.Failure.class:type_name -> filigree.task.v1.FailureClass
+	23, // 14: filigree.task.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	1,  // 15: filigree.task.v1.ReportResponse.verdicts:type_name -> filigree.task.v1.Verdict
+	1,  // 16: filigree.task.v1.CheckpointResponse.verdict:type_name -> filigree.task.v1.Verdict
+	23, // 17: filigree.task.v1.OccupyRequest.wait:type_name -> google.protobuf.Duration
+	1,  // 18: filigree.task.v1.OccupyResponse.verdict:type_name -> filigree.task.v1.Verdict
+	22, // 19: filigree.task.v1.Metric.labels:type_name -> filigree.task.v1.Metric.LabelsEntry
+	24, // 20: filigree.task.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	2,  // 21: filigree.task.v1.TaskService.Pull:input_type -> filigree.task.v1.PullRequest
+	6,  // 22: filigree.task.v1.TaskService.Report:input_type -> filigree.task.v1.ReportRequest
+	12, // 23: filigree.task.v1.TaskService.Checkpoint:input_type -> filigree.task.v1.CheckpointRequest
+	14, // 24: filigree.task.v1.TaskService.Renew:input_type -> filigree.task.v1.RenewRequest
+	16, // 25: filigree.task.v1.TaskService.Occupy:input_type -> filigree.task.v1.OccupyRequest
+	18, // 26: filigree.task.v1.TaskService.Vacate:input_type -> filigree.task.v1.VacateRequest
+	3,  // 27: filigree.task.v1.TaskService.Pull:output_type -> filigree.task.v1.PullResponse
+	11, // 28: filigree.task.v1.TaskService.Report:output_type -> filigree.task.v1.ReportResponse
+	13, // 29: filigree.task.v1.TaskService.Checkpoint:output_type -> filigree.task.v1.CheckpointResponse
+	15, // 30: filigree.task.v1.TaskService.Renew:output_type -> filigree.task.v1.RenewResponse
+	17, // 31: filigree.task.v1.TaskService.Occupy:output_type -> filigree.task.v1.OccupyResponse
+	19, // 32: filigree.task.v1.TaskService.Vacate:output_type -> filigree.task.v1.VacateResponse
+	27, // [27:33] is the sub-list for method output_type
+	21, // [21:27] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_filigree_task_v1_task_proto_init() }
@@ -1094,10 +1760,11 @@ func file_filigree_task_v1_task_proto_init() {
 	if File_filigree_task_v1_task_proto != nil {
 		return
 	}
-	file_filigree_task_v1_task_proto_msgTypes[4].OneofWrappers = []any{
+	file_filigree_task_v1_task_proto_msgTypes[5].OneofWrappers = []any{
 		(*Result_OutputJson)(nil),
 		(*Result_Failure)(nil),
 		(*Result_HandBack)(nil),
+		(*Result_Pending)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1105,7 +1772,7 @@ func file_filigree_task_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_task_v1_task_proto_rawDesc), len(file_filigree_task_v1_task_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,8 @@ const (
 	TaskService_Report_FullMethodName     = "/filigree.task.v1.TaskService/Report"
 	TaskService_Checkpoint_FullMethodName = "/filigree.task.v1.TaskService/Checkpoint"
 	TaskService_Renew_FullMethodName      = "/filigree.task.v1.TaskService/Renew"
+	TaskService_Occupy_FullMethodName     = "/filigree.task.v1.TaskService/Occupy"
+	TaskService_Vacate_FullMethodName     = "/filigree.task.v1.TaskService/Vacate"
 )
 
 // TaskServiceClient is the client API for TaskService service.
@@ -40,8 +42,14 @@ type TaskServiceClient interface {
 	// Checkpoint durably records how far a task has come, and says whether the worker may go on. A handler must not act
 	// on the outside before it was answered VERDICT_OK.
 	Checkpoint(ctx context.Context, in *CheckpointRequest, opts ...grpc.CallOption) (*CheckpointResponse, error)
-	// Renew prolongs the leases of running tasks; to be called at least every third of the lease.
+	// Renew prolongs the leases of running tasks, and of the slots they occupy; to be called at least every third of the
+	// lease, with everything that the worker holds: what it was handed by a Pull whose answer it never saw goes to others.
 	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
+	// Occupy takes slots of a named limit around a part of a task, waiting up to `wait` for them. They are the task's until
+	// Vacate, until its lease is lost, or until it ends, however it ends.
+	Occupy(ctx context.Context, in *OccupyRequest, opts ...grpc.CallOption) (*OccupyResponse, error)
+	// Vacate gives slots back. Repeating it is harmless.
+	Vacate(ctx context.Context, in *VacateRequest, opts ...grpc.CallOption) (*VacateResponse, error)
 }
 
 type taskServiceClient struct {
@@ -92,6 +100,26 @@ func (c *taskServiceClient) Renew(ctx context.Context, in *RenewRequest, opts ..
 	return out, nil
 }
 
+func (c *taskServiceClient) Occupy(ctx context.Context, in *OccupyRequest, opts ...grpc.CallOption) (*OccupyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OccupyResponse)
+	err := c.cc.Invoke(ctx, TaskService_Occupy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *taskServiceClient) Vacate(ctx context.Context, in *VacateRequest, opts ...grpc.CallOption) (*VacateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VacateResponse)
+	err := c.cc.Invoke(ctx, TaskService_Vacate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TaskServiceServer is the server API for TaskService service.
 // All implementations must embed UnimplementedTaskServiceServer
 // for forward compatibility.
@@ -107,8 +135,14 @@ type TaskServiceServer interface {
 	// Checkpoint durably records how far a task has come, and says whether the worker may go on. A handler must not act
 	// on the outside before it was answered VERDICT_OK.
 	Checkpoint(context.Context, *CheckpointRequest) (*CheckpointResponse, error)
-	// Renew prolongs the leases of running tasks; to be called at least every third of the lease.
+	// Renew prolongs the leases of running tasks, and of the slots they occupy; to be called at least every third of the
+	// lease, with everything that the worker holds: what it was handed by a Pull whose answer it never saw goes to others.
 	Renew(context.Context, *RenewRequest) (*RenewResponse, error)
+	// Occupy takes slots of a named limit around a part of a task, waiting up to `wait` for them. They are the task's until
+	// Vacate, until its lease is lost, or until it ends, however it ends.
+	Occupy(context.Context, *OccupyRequest) (*OccupyResponse, error)
+	// Vacate gives slots back. Repeating it is harmless.
+	Vacate(context.Context, *VacateRequest) (*VacateResponse, error)
 	mustEmbedUnimplementedTaskServiceServer()
 }
 
@@ -130,6 +164,12 @@ func (UnimplementedTaskServiceServer) Checkpoint(context.Context, *CheckpointReq
 }
 func (UnimplementedTaskServiceServer) Renew(context.Context, *RenewRequest) (*RenewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Renew not implemented")
+}
+func (UnimplementedTaskServiceServer) Occupy(context.Context, *OccupyRequest) (*OccupyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Occupy not implemented")
+}
+func (UnimplementedTaskServiceServer) Vacate(context.Context, *VacateRequest) (*VacateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Vacate not implemented")
 }
 func (UnimplementedTaskServiceServer) mustEmbedUnimplementedTaskServiceServer() {}
 func (UnimplementedTaskServiceServer) testEmbeddedByValue()                     {}
@@ -224,6 +264,42 @@ func _TaskService_Renew_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TaskService_Occupy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OccupyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TaskServiceServer).Occupy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TaskService_Occupy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TaskServiceServer).Occupy(ctx, req.(*OccupyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TaskService_Vacate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VacateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TaskServiceServer).Vacate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TaskService_Vacate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TaskServiceServer).Vacate(ctx, req.(*VacateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TaskService_ServiceDesc is the grpc.ServiceDesc for TaskService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -246,6 +322,14 @@ var TaskService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Renew",
 			Handler:    _TaskService_Renew_Handler,
+		},
+		{
+			MethodName: "Occupy",
+			Handler:    _TaskService_Occupy_Handler,
+		},
+		{
+			MethodName: "Vacate",
+			Handler:    _TaskService_Vacate_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -24,6 +24,57 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Format is what a picture is encoded as.
+type Format int32
+
+const (
+	// JPEG.
+	Format_FORMAT_UNSPECIFIED Format = 0
+	Format_FORMAT_JPEG        Format = 1
+	Format_FORMAT_PNG         Format = 2
+)
+
+// Enum value maps for Format.
+var (
+	Format_name = map[int32]string{
+		0: "FORMAT_UNSPECIFIED",
+		1: "FORMAT_JPEG",
+		2: "FORMAT_PNG",
+	}
+	Format_value = map[string]int32{
+		"FORMAT_UNSPECIFIED": 0,
+		"FORMAT_JPEG":        1,
+		"FORMAT_PNG":         2,
+	}
+)
+
+func (x Format) Enum() *Format {
+	p := new(Format)
+	*p = x
+	return p
+}
+
+func (x Format) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Format) Descriptor() protoreflect.EnumDescriptor {
+	return file_filigree_thumbnail_v1_thumbnail_proto_enumTypes[0].Descriptor()
+}
+
+func (Format) Type() protoreflect.EnumType {
+	return &file_filigree_thumbnail_v1_thumbnail_proto_enumTypes[0]
+}
+
+func (x Format) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Format.Descriptor instead.
+func (Format) EnumDescriptor() ([]byte, []int) {
+	return file_filigree_thumbnail_v1_thumbnail_proto_rawDescGZIP(), []int{0}
+}
+
 type RenderRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Production string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
@@ -38,6 +89,7 @@ type RenderRequest struct {
 	// The item and its revision: with the rest of the request, all that the picture depends on.
 	Item          string `protobuf:"bytes,7,opt,name=item,proto3" json:"item,omitempty"`
 	Revision      int32  `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`
+	Format        Format `protobuf:"varint,9,opt,name=format,proto3,enum=filigree.thumbnail.v1.Format" json:"format,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -128,6 +180,13 @@ func (x *RenderRequest) GetRevision() int32 {
 	return 0
 }
 
+func (x *RenderRequest) GetFormat() Format {
+	if x != nil {
+		return x.Format
+	}
+	return Format_FORMAT_UNSPECIFIED
+}
+
 type RenderResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Artifact      *v1.Artifact           `protobuf:"bytes,1,opt,name=artifact,proto3" json:"artifact,omitempty"`
@@ -188,11 +247,185 @@ func (x *RenderResponse) GetHeight() int32 {
 	return 0
 }
 
+type PreviewRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Production string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	File       *v1.File               `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Mark       *v1.Mark               `protobuf:"bytes,3,opt,name=mark,proto3" json:"mark,omitempty"`
+	// Values for the mark's fields.
+	Fields map[string]string `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Page, counted from 1; 0 means the first.
+	Page int32 `protobuf:"varint,5,opt,name=page,proto3" json:"page,omitempty"`
+	// Width of the picture in pixels; 0 means 800. The height follows.
+	Width  int32  `protobuf:"varint,6,opt,name=width,proto3" json:"width,omitempty"`
+	Format Format `protobuf:"varint,7,opt,name=format,proto3,enum=filigree.thumbnail.v1.Format" json:"format,omitempty"`
+	// The document itself as a copy would be, all of it, in place of a picture: page, width and format say nothing then.
+	Document      bool `protobuf:"varint,8,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_filigree_thumbnail_v1_thumbnail_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_thumbnail_v1_thumbnail_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_thumbnail_v1_thumbnail_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PreviewRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetFile() *v1.File {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetMark() *v1.Mark {
+	if x != nil {
+		return x.Mark
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetFields() map[string]string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetPage() int32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *PreviewRequest) GetWidth() int32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *PreviewRequest) GetFormat() Format {
+	if x != nil {
+		return x.Format
+	}
+	return Format_FORMAT_UNSPECIFIED
+}
+
+func (x *PreviewRequest) GetDocument() bool {
+	if x != nil {
+		return x.Document
+	}
+	return false
+}
+
+type PreviewResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the first answer only.
+	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	Width     int32  `protobuf:"varint,2,opt,name=width,proto3" json:"width,omitempty"`
+	Height    int32  `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
+	// At most 256 KiB an answer.
+	Data          []byte `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewResponse) Reset() {
+	*x = PreviewResponse{}
+	mi := &file_filigree_thumbnail_v1_thumbnail_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewResponse) ProtoMessage() {}
+
+func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_thumbnail_v1_thumbnail_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
+func (*PreviewResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_thumbnail_v1_thumbnail_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PreviewResponse) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+func (x *PreviewResponse) GetWidth() int32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *PreviewResponse) GetHeight() int32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *PreviewResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_filigree_thumbnail_v1_thumbnail_proto protoreflect.FileDescriptor
 
 const file_filigree_thumbnail_v1_thumbnail_proto_rawDesc = "" +
 	"\n" +
-	"%filigree/thumbnail/v1/thumbnail.proto\x12\x15filigree.thumbnail.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a%filigree/watermark/v1/watermark.proto\"\xad\x03\n" +
+	"%filigree/thumbnail/v1/thumbnail.proto\x12\x15filigree.thumbnail.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a%filigree/watermark/v1/watermark.proto\"\xee\x03\n" +
 	"\rRenderRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -204,17 +437,47 @@ const file_filigree_thumbnail_v1_thumbnail_proto_rawDesc = "" +
 	"\x05width\x18\x06 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xd0\x0f(\x00R\x05width\x12\x1d\n" +
 	"\x04item\x18\a \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04item\x12\x1a\n" +
-	"\brevision\x18\b \x01(\x05R\brevision\x1a9\n" +
+	"\brevision\x18\b \x01(\x05R\brevision\x12?\n" +
+	"\x06format\x18\t \x01(\x0e2\x1d.filigree.thumbnail.v1.FormatB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06format\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"{\n" +
 	"\x0eRenderResponse\x12;\n" +
 	"\bartifact\x18\x01 \x01(\v2\x1f.filigree.watermark.v1.ArtifactR\bartifact\x12\x14\n" +
 	"\x05width\x18\x02 \x01(\x05R\x05width\x12\x16\n" +
-	"\x06height\x18\x03 \x01(\x05R\x06height2r\n" +
+	"\x06height\x18\x03 \x01(\x05R\x06height\"\xe0\x03\n" +
+	"\x0ePreviewRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x127\n" +
+	"\x04file\x18\x02 \x01(\v2\x1b.filigree.watermark.v1.FileB\x06\xbaH\x03\xc8\x01\x01R\x04file\x12/\n" +
+	"\x04mark\x18\x03 \x01(\v2\x1b.filigree.watermark.v1.MarkR\x04mark\x12b\n" +
+	"\x06fields\x18\x04 \x03(\v21.filigree.thumbnail.v1.PreviewRequest.FieldsEntryB\x17\xbaH\x14\x9a\x01\x11\x10@\"\x06r\x04\x10\x01\x18@*\x05r\x03(\x80\bR\x06fields\x12\x1b\n" +
+	"\x04page\x18\x05 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x04page\x12 \n" +
+	"\x05width\x18\x06 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xd0\x0f(\x00R\x05width\x12?\n" +
+	"\x06format\x18\a \x01(\x0e2\x1d.filigree.thumbnail.v1.FormatB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06format\x12\x1a\n" +
+	"\bdocument\x18\b \x01(\bR\bdocument\x1a9\n" +
+	"\vFieldsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"r\n" +
+	"\x0fPreviewResponse\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x01 \x01(\tR\tmediaType\x12\x14\n" +
+	"\x05width\x18\x02 \x01(\x05R\x05width\x12\x16\n" +
+	"\x06height\x18\x03 \x01(\x05R\x06height\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\fR\x04data*A\n" +
+	"\x06Format\x12\x16\n" +
+	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vFORMAT_JPEG\x10\x01\x12\x0e\n" +
+	"\n" +
+	"FORMAT_PNG\x10\x022\xda\x01\n" +
 	"\x10ThumbnailService\x12^\n" +
 	"\x06Render\x12$.filigree.thumbnail.v1.RenderRequest\x1a%.filigree.thumbnail.v1.RenderResponse\"\a\xea\xe0\x18\x03\n" +
-	"\x01\x04B\xed\x01\n" +
+	"\x01\x04\x12f\n" +
+	"\aPreview\x12%.filigree.thumbnail.v1.PreviewRequest\x1a&.filigree.thumbnail.v1.PreviewResponse\"\n" +
+	"\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x010\x01B\xed\x01\n" +
 	"\x19com.filigree.thumbnail.v1B\x0eThumbnailProtoP\x01ZJgithub.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1;thumbnailv1\xa2\x02\x03FTX\xaa\x02\x15Filigree.Thumbnail.V1\xca\x02\x15Filigree\\Thumbnail\\V1\xe2\x02!Filigree\\Thumbnail\\V1\\GPBMetadata\xea\x02\x17Filigree::Thumbnail::V1b\x06proto3"
 
 var (
@@ -229,27 +492,39 @@ func file_filigree_thumbnail_v1_thumbnail_proto_rawDescGZIP() []byte {
 	return file_filigree_thumbnail_v1_thumbnail_proto_rawDescData
 }
 
-var file_filigree_thumbnail_v1_thumbnail_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_filigree_thumbnail_v1_thumbnail_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_filigree_thumbnail_v1_thumbnail_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_filigree_thumbnail_v1_thumbnail_proto_goTypes = []any{
-	(*RenderRequest)(nil),  // 0: filigree.thumbnail.v1.RenderRequest
-	(*RenderResponse)(nil), // 1: filigree.thumbnail.v1.RenderResponse
-	nil,                    // 2: filigree.thumbnail.v1.RenderRequest.FieldsEntry
-	(*v1.File)(nil),        // 3: filigree.watermark.v1.File
-	(*v1.Mark)(nil),        // 4: filigree.watermark.v1.Mark
-	(*v1.Artifact)(nil),    // 5: filigree.watermark.v1.Artifact
+	(Format)(0),             // 0: filigree.thumbnail.v1.Format
+	(*RenderRequest)(nil),   // 1: filigree.thumbnail.v1.RenderRequest
+	(*RenderResponse)(nil),  // 2: filigree.thumbnail.v1.RenderResponse
+	(*PreviewRequest)(nil),  // 3: filigree.thumbnail.v1.PreviewRequest
+	(*PreviewResponse)(nil), // 4: filigree.thumbnail.v1.PreviewResponse
+	nil,                     // 5: filigree.thumbnail.v1.RenderRequest.FieldsEntry
+	nil,                     // 6: filigree.thumbnail.v1.PreviewRequest.FieldsEntry
+	(*v1.File)(nil),         // 7: filigree.watermark.v1.File
+	(*v1.Mark)(nil),         // 8: filigree.watermark.v1.Mark
+	(*v1.Artifact)(nil),     // 9: filigree.watermark.v1.Artifact
 }
 var file_filigree_thumbnail_v1_thumbnail_proto_depIdxs = []int32{
-	3, // 0: filigree.thumbnail.v1.RenderRequest.file:type_name -> filigree.watermark.v1.File
-	4, // 1: filigree.thumbnail.v1.RenderRequest.mark:type_name -> filigree.watermark.v1.Mark
-	2, // 2: filigree.thumbnail.v1.RenderRequest.fields:type_name -> filigree.thumbnail.v1.RenderRequest.FieldsEntry
-	5, // 3: filigree.thumbnail.v1.RenderResponse.artifact:type_name -> filigree.watermark.v1.Artifact
-	0, // 4: filigree.thumbnail.v1.ThumbnailService.Render:input_type -> filigree.thumbnail.v1.RenderRequest
-	1, // 5: filigree.thumbnail.v1.ThumbnailService.Render:output_type -> filigree.thumbnail.v1.RenderResponse
-	5, // [5:6] is the sub-list for method output_type
-	4, // [4:5] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	7,  // 0: filigree.thumbnail.v1.RenderRequest.file:type_name -> filigree.watermark.v1.File
+	8,  // 1: filigree.thumbnail.v1.RenderRequest.mark:type_name -> filigree.watermark.v1.Mark
+	5,  // 2: filigree.thumbnail.v1.RenderRequest.fields:type_name -> filigree.thumbnail.v1.RenderRequest.FieldsEntry
+	0,  // 3: filigree.thumbnail.v1.RenderRequest.format:type_name -> filigree.thumbnail.v1.Format
+	9,  // 4: filigree.thumbnail.v1.RenderResponse.artifact:type_name -> filigree.watermark.v1.Artifact
+	7,  // 5: filigree.thumbnail.v1.PreviewRequest.file:type_name -> filigree.watermark.v1.File
+	8,  // 6: filigree.thumbnail.v1.PreviewRequest.mark:type_name -> filigree.watermark.v1.Mark
+	6,  // 7: filigree.thumbnail.v1.PreviewRequest.fields:type_name -> filigree.thumbnail.v1.PreviewRequest.FieldsEntry
+	0,  // 8: filigree.thumbnail.v1.PreviewRequest.format:type_name -> filigree.thumbnail.v1.Format
+	1,  // 9: filigree.thumbnail.v1.ThumbnailService.Render:input_type -> filigree.thumbnail.v1.RenderRequest
+	3,  // 10: filigree.thumbnail.v1.ThumbnailService.Preview:input_type -> filigree.thumbnail.v1.PreviewRequest
+	2,  // 11: filigree.thumbnail.v1.ThumbnailService.Render:output_type -> filigree.thumbnail.v1.RenderResponse
+	4,  // 12: filigree.thumbnail.v1.ThumbnailService.Preview:output_type -> filigree.thumbnail.v1.PreviewResponse
+	11, // [11:13] is the sub-list for method output_type
+	9,  // [9:11] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_filigree_thumbnail_v1_thumbnail_proto_init() }
@@ -262,13 +537,14 @@ func file_filigree_thumbnail_v1_thumbnail_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_thumbnail_v1_thumbnail_proto_rawDesc), len(file_filigree_thumbnail_v1_thumbnail_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   3,
+			NumEnums:      1,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_filigree_thumbnail_v1_thumbnail_proto_goTypes,
 		DependencyIndexes: file_filigree_thumbnail_v1_thumbnail_proto_depIdxs,
+		EnumInfos:         file_filigree_thumbnail_v1_thumbnail_proto_enumTypes,
 		MessageInfos:      file_filigree_thumbnail_v1_thumbnail_proto_msgTypes,
 	}.Build()
 	File_filigree_thumbnail_v1_thumbnail_proto = out.File

@@ -19,19 +19,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ThumbnailService_Render_FullMethodName = "/filigree.thumbnail.v1.ThumbnailService/Render"
+	ThumbnailService_Render_FullMethodName  = "/filigree.thumbnail.v1.ThumbnailService/Render"
+	ThumbnailService_Preview_FullMethodName = "/filigree.thumbnail.v1.ThumbnailService/Preview"
 )
 
 // ThumbnailServiceClient is the client API for ThumbnailService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ThumbnailService makes small pictures of pages, always with the recipient's mark. Also the function
+// ThumbnailService makes pictures of pages, always with a recipient's mark. Render is also the function
 // "thumbnail.Render".
 type ThumbnailServiceClient interface {
 	// Render makes the picture of one page and stores it. The unmarked page is rendered once per source and kept in memory
 	// only; what is stored, and what leaves, carries the mark. Fails with PDF_* and MARK_* like WatermarkService.Stamp.
 	Render(ctx context.Context, in *RenderRequest, opts ...grpc.CallOption) (*RenderResponse, error)
+	// Preview makes the picture of a page as a copy would have it, before anything is sent. Nothing is stored. The first
+	// answer says what it is; the bytes are those of all answers in order. Fails like Render.
+	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PreviewResponse], error)
 }
 
 type thumbnailServiceClient struct {
@@ -52,16 +56,38 @@ func (c *thumbnailServiceClient) Render(ctx context.Context, in *RenderRequest, 
 	return out, nil
 }
 
+func (c *thumbnailServiceClient) Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PreviewResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ThumbnailService_ServiceDesc.Streams[0], ThumbnailService_Preview_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[PreviewRequest, PreviewResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ThumbnailService_PreviewClient = grpc.ServerStreamingClient[PreviewResponse]
+
 // ThumbnailServiceServer is the server API for ThumbnailService service.
 // All implementations must embed UnimplementedThumbnailServiceServer
 // for forward compatibility.
 //
-// ThumbnailService makes small pictures of pages, always with the recipient's mark. Also the function
+// ThumbnailService makes pictures of pages, always with a recipient's mark. Render is also the function
 // "thumbnail.Render".
 type ThumbnailServiceServer interface {
 	// Render makes the picture of one page and stores it. The unmarked page is rendered once per source and kept in memory
 	// only; what is stored, and what leaves, carries the mark. Fails with PDF_* and MARK_* like WatermarkService.Stamp.
 	Render(context.Context, *RenderRequest) (*RenderResponse, error)
+	// Preview makes the picture of a page as a copy would have it, before anything is sent. Nothing is stored. The first
+	// answer says what it is; the bytes are those of all answers in order. Fails like Render.
+	Preview(*PreviewRequest, grpc.ServerStreamingServer[PreviewResponse]) error
 	mustEmbedUnimplementedThumbnailServiceServer()
 }
 
@@ -74,6 +100,9 @@ type UnimplementedThumbnailServiceServer struct{}
 
 func (UnimplementedThumbnailServiceServer) Render(context.Context, *RenderRequest) (*RenderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Render not implemented")
+}
+func (UnimplementedThumbnailServiceServer) Preview(*PreviewRequest, grpc.ServerStreamingServer[PreviewResponse]) error {
+	return status.Error(codes.Unimplemented, "method Preview not implemented")
 }
 func (UnimplementedThumbnailServiceServer) mustEmbedUnimplementedThumbnailServiceServer() {}
 func (UnimplementedThumbnailServiceServer) testEmbeddedByValue()                          {}
@@ -114,6 +143,17 @@ func _ThumbnailService_Render_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ThumbnailService_Preview_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(PreviewRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ThumbnailServiceServer).Preview(m, &grpc.GenericServerStream[PreviewRequest, PreviewResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ThumbnailService_PreviewServer = grpc.ServerStreamingServer[PreviewResponse]
+
 // ThumbnailService_ServiceDesc is the grpc.ServiceDesc for ThumbnailService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -126,6 +166,12 @@ var ThumbnailService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ThumbnailService_Render_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Preview",
+			Handler:       _ThumbnailService_Preview_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "filigree/thumbnail/v1/thumbnail.proto",
 }

@@ -29,9 +29,12 @@ type File struct {
 	// Lower-case hexadecimal SHA-256 of its bytes.
 	Sha256 string `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	// As the coordinator knows it; for people only.
-	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The production takes sources that are encrypted but open without a password, whose author meant to restrict printing
+	// or copying. Copies carry no such restrictions. Without it such a source is refused with PDF_ENCRYPTED.
+	OpenRestricted bool `protobuf:"varint,3,opt,name=open_restricted,json=openRestricted,proto3" json:"open_restricted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *File) Reset() {
@@ -78,10 +81,20 @@ func (x *File) GetName() string {
 	return ""
 }
 
+func (x *File) GetOpenRestricted() bool {
+	if x != nil {
+		return x.OpenRestricted
+	}
+	return false
+}
+
 type PrepareRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
-	File          *File                  `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Production string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	File       *File                  `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	// The mark that copies will have, which the placement depends on; absent: the default one. Fails with PDF_MARK_HIDDEN,
+	// MARK_OBSCURES_TEXT or PDF_UNRENDERABLE where pages cannot be made to show it.
+	Mark          *Mark `protobuf:"bytes,3,opt,name=mark,proto3" json:"mark,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -130,12 +143,21 @@ func (x *PrepareRequest) GetFile() *File {
 	return nil
 }
 
+func (x *PrepareRequest) GetMark() *Mark {
+	if x != nil {
+		return x.Mark
+	}
+	return nil
+}
+
 type PrepareResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Pages int32                  `protobuf:"varint,1,opt,name=pages,proto3" json:"pages,omitempty"`
 	// What a recipient of a copy loses or should know: "2 signatures lose their value".
-	Notes         []string   `protobuf:"bytes,2,rep,name=notes,proto3" json:"notes,omitempty"`
-	Placement     *Placement `protobuf:"bytes,3,opt,name=placement,proto3" json:"placement,omitempty"`
+	Notes     []string   `protobuf:"bytes,2,rep,name=notes,proto3" json:"notes,omitempty"`
+	Placement *Placement `protobuf:"bytes,3,opt,name=placement,proto3" json:"placement,omitempty"`
+	// What the source is, found by its bytes: "application/pdf", "image/png". Copies of it are the same.
+	MediaType     string `protobuf:"bytes,4,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -189,6 +211,13 @@ func (x *PrepareResponse) GetPlacement() *Placement {
 		return x.Placement
 	}
 	return nil
+}
+
+func (x *PrepareResponse) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
 }
 
 // Placement is where a mark can go, page by page; runs of alike pages are folded. Everything that draws the mark
@@ -246,7 +275,9 @@ type PageRun struct {
 	// Clockwise rotation for display, in degrees: 0, 90, 180, 270.
 	Rotate int32 `protobuf:"varint,3,opt,name=rotate,proto3" json:"rotate,omitempty"`
 	// Size of a default user space unit in 1/72 inch (ISO 32000-2, 7.7.3.3, UserUnit).
-	UserUnit      float64 `protobuf:"fixed64,4,opt,name=user_unit,json=userUnit,proto3" json:"user_unit,omitempty"`
+	UserUnit float64 `protobuf:"fixed64,4,opt,name=user_unit,json=userUnit,proto3" json:"user_unit,omitempty"`
+	// How strong the mark is drawn so that it shows: 0 as asked, 1 stronger, 2 strongest. The preflight decides.
+	Level         int32 `protobuf:"varint,5,opt,name=level,proto3" json:"level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -309,11 +340,28 @@ func (x *PageRun) GetUserUnit() float64 {
 	return 0
 }
 
+func (x *PageRun) GetLevel() int32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
 // Mark is the visible mark as the coordinator wrote it.
 type Mark struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Text with fields in braces, one or more lines: "{name}\n{email} {date}". Empty: the production's default.
-	Template      string `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	Template string `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	// diagonal (also when empty), tiled, header, footer or corners.
+	Layout string `protobuf:"bytes,2,opt,name=layout,proto3" json:"layout,omitempty"`
+	// "#rrggbb"; empty is a grey that shows on every ground.
+	Color string `protobuf:"bytes,3,opt,name=color,proto3" json:"color,omitempty"`
+	// In percent, 1 to 100; 0 is the layout's own.
+	Opacity int32 `protobuf:"varint,4,opt,name=opacity,proto3" json:"opacity,omitempty"`
+	// Height of the letters in points; 0 fits them to the page.
+	Size int32 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	// Pages that carry the large mark, counted from 1: "1-3,7,10-". Empty is all. The small ones are on every page.
+	Pages         string `protobuf:"bytes,6,opt,name=pages,proto3" json:"pages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -351,6 +399,41 @@ func (*Mark) Descriptor() ([]byte, []int) {
 func (x *Mark) GetTemplate() string {
 	if x != nil {
 		return x.Template
+	}
+	return ""
+}
+
+func (x *Mark) GetLayout() string {
+	if x != nil {
+		return x.Layout
+	}
+	return ""
+}
+
+func (x *Mark) GetColor() string {
+	if x != nil {
+		return x.Color
+	}
+	return ""
+}
+
+func (x *Mark) GetOpacity() int32 {
+	if x != nil {
+		return x.Opacity
+	}
+	return 0
+}
+
+func (x *Mark) GetSize() int32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Mark) GetPages() string {
+	if x != nil {
+		return x.Pages
 	}
 	return ""
 }
@@ -450,6 +533,129 @@ func (x *StampRequest) GetRevision() int32 {
 	return 0
 }
 
+type PreviewRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Production string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	File       *File                  `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Mark       *Mark                  `protobuf:"bytes,3,opt,name=mark,proto3" json:"mark,omitempty"`
+	// Values for the template's fields.
+	Fields        map[string]string `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_watermark_v1_watermark_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PreviewRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *PreviewRequest) GetFile() *File {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetMark() *Mark {
+	if x != nil {
+		return x.Mark
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetFields() map[string]string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+type PreviewResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the first answer only.
+	MediaType string `protobuf:"bytes,1,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// At most 256 KiB an answer.
+	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewResponse) Reset() {
+	*x = PreviewResponse{}
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewResponse) ProtoMessage() {}
+
+func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
+func (*PreviewResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_watermark_v1_watermark_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PreviewResponse) GetMediaType() string {
+	if x != nil {
+		return x.MediaType
+	}
+	return ""
+}
+
+func (x *PreviewResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 // PasswordId names a recipient's password without saying it: production, recipient and generation go into HKDF under
 // the key ring's password key.
 type PasswordId struct {
@@ -464,7 +670,7 @@ type PasswordId struct {
 
 func (x *PasswordId) Reset() {
 	*x = PasswordId{}
-	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[7]
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +682,7 @@ func (x *PasswordId) String() string {
 func (*PasswordId) ProtoMessage() {}
 
 func (x *PasswordId) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[7]
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +695,7 @@ func (x *PasswordId) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PasswordId.ProtoReflect.Descriptor instead.
 func (*PasswordId) Descriptor() ([]byte, []int) {
-	return file_filigree_watermark_v1_watermark_proto_rawDescGZIP(), []int{7}
+	return file_filigree_watermark_v1_watermark_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PasswordId) GetRecipient() string {
@@ -522,7 +728,7 @@ type StampResponse struct {
 
 func (x *StampResponse) Reset() {
 	*x = StampResponse{}
-	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[8]
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +740,7 @@ func (x *StampResponse) String() string {
 func (*StampResponse) ProtoMessage() {}
 
 func (x *StampResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[8]
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +753,7 @@ func (x *StampResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StampResponse.ProtoReflect.Descriptor instead.
 func (*StampResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_watermark_v1_watermark_proto_rawDescGZIP(), []int{8}
+	return file_filigree_watermark_v1_watermark_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StampResponse) GetArtifact() *Artifact {
@@ -574,7 +780,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[9]
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +792,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[9]
+	mi := &file_filigree_watermark_v1_watermark_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +805,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_filigree_watermark_v1_watermark_proto_rawDescGZIP(), []int{9}
+	return file_filigree_watermark_v1_watermark_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Artifact) GetKey() string {
@@ -648,29 +854,40 @@ var File_filigree_watermark_v1_watermark_proto protoreflect.FileDescriptor
 
 const file_filigree_watermark_v1_watermark_proto_rawDesc = "" +
 	"\n" +
-	"%filigree/watermark/v1/watermark.proto\x12\x15filigree.watermark.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\"U\n" +
+	"%filigree/watermark/v1/watermark.proto\x12\x15filigree.watermark.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\"~\n" +
 	"\x04File\x12-\n" +
 	"\x06sha256\x18\x01 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\x12\x1e\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01(\xff\x01R\x04name\"t\n" +
+	"\xbaH\ar\x05\x10\x01(\xff\x01R\x04name\x12'\n" +
+	"\x0fopen_restricted\x18\x03 \x01(\bR\x0eopenRestricted\"\xa5\x01\n" +
 	"\x0ePrepareRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
 	"production\x127\n" +
-	"\x04file\x18\x02 \x01(\v2\x1b.filigree.watermark.v1.FileB\x06\xbaH\x03\xc8\x01\x01R\x04file\"}\n" +
+	"\x04file\x18\x02 \x01(\v2\x1b.filigree.watermark.v1.FileB\x06\xbaH\x03\xc8\x01\x01R\x04file\x12/\n" +
+	"\x04mark\x18\x03 \x01(\v2\x1b.filigree.watermark.v1.MarkR\x04mark\"\x9c\x01\n" +
 	"\x0fPrepareResponse\x12\x14\n" +
 	"\x05pages\x18\x01 \x01(\x05R\x05pages\x12\x14\n" +
 	"\x05notes\x18\x02 \x03(\tR\x05notes\x12>\n" +
-	"\tplacement\x18\x03 \x01(\v2 .filigree.watermark.v1.PlacementR\tplacement\"?\n" +
+	"\tplacement\x18\x03 \x01(\v2 .filigree.watermark.v1.PlacementR\tplacement\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x04 \x01(\tR\tmediaType\"?\n" +
 	"\tPlacement\x122\n" +
-	"\x04runs\x18\x01 \x03(\v2\x1e.filigree.watermark.v1.PageRunR\x04runs\"f\n" +
+	"\x04runs\x18\x01 \x03(\v2\x1e.filigree.watermark.v1.PageRunR\x04runs\"|\n" +
 	"\aPageRun\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x05R\x05count\x12\x10\n" +
 	"\x03box\x18\x02 \x03(\x01R\x03box\x12\x16\n" +
 	"\x06rotate\x18\x03 \x01(\x05R\x06rotate\x12\x1b\n" +
-	"\tuser_unit\x18\x04 \x01(\x01R\buserUnit\",\n" +
+	"\tuser_unit\x18\x04 \x01(\x01R\buserUnit\x12\x14\n" +
+	"\x05level\x18\x05 \x01(\x05R\x05level\"\xd1\x01\n" +
 	"\x04Mark\x12$\n" +
-	"\btemplate\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\btemplate\"\xba\x03\n" +
+	"\btemplate\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\btemplate\x12\x1f\n" +
+	"\x06layout\x18\x02 \x01(\tB\a\xbaH\x04r\x02(\x10R\x06layout\x12\x1d\n" +
+	"\x05color\x18\x03 \x01(\tB\a\xbaH\x04r\x02(\aR\x05color\x12#\n" +
+	"\aopacity\x18\x04 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\aopacity\x12\x1e\n" +
+	"\x04size\x18\x05 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x04size\x12\x1e\n" +
+	"\x05pages\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\x05pages\"\xba\x03\n" +
 	"\fStampRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -683,7 +900,21 @@ const file_filigree_watermark_v1_watermark_proto_rawDesc = "" +
 	"\brevision\x18\a \x01(\x05R\brevision\x1a9\n" +
 	"\vFieldsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"p\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc4\x02\n" +
+	"\x0ePreviewRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x127\n" +
+	"\x04file\x18\x02 \x01(\v2\x1b.filigree.watermark.v1.FileB\x06\xbaH\x03\xc8\x01\x01R\x04file\x12/\n" +
+	"\x04mark\x18\x03 \x01(\v2\x1b.filigree.watermark.v1.MarkR\x04mark\x12b\n" +
+	"\x06fields\x18\x04 \x03(\v21.filigree.watermark.v1.PreviewRequest.FieldsEntryB\x17\xbaH\x14\x9a\x01\x11\x10@\"\x06r\x04\x10\x01\x18@*\x05r\x03(\x80\bR\x06fields\x1a9\n" +
+	"\vFieldsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"D\n" +
+	"\x0fPreviewResponse\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x01 \x01(\tR\tmediaType\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"p\n" +
 	"\n" +
 	"PasswordId\x12'\n" +
 	"\trecipient\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\trecipient\x12'\n" +
@@ -700,10 +931,12 @@ const file_filigree_watermark_v1_watermark_proto_rawDesc = "" +
 	"\x05pages\x18\x04 \x01(\x05R\x05pages\x12\x1d\n" +
 	"\n" +
 	"media_type\x18\x05 \x01(\tR\tmediaType\x12\x16\n" +
-	"\x06engine\x18\x06 \x01(\tR\x06engine2\xd2\x01\n" +
+	"\x06engine\x18\x06 \x01(\tR\x06engine2\xb7\x02\n" +
 	"\x10WatermarkService\x12a\n" +
 	"\aPrepare\x12%.filigree.watermark.v1.PrepareRequest\x1a&.filigree.watermark.v1.PrepareResponse\"\a\xea\xe0\x18\x03\n" +
-	"\x01\x04\x12[\n" +
+	"\x01\x04\x12c\n" +
+	"\aPreview\x12%.filigree.watermark.v1.PreviewRequest\x1a&.filigree.watermark.v1.PreviewResponse\"\a\xea\xe0\x18\x03\n" +
+	"\x01\x040\x01\x12[\n" +
 	"\x05Stamp\x12#.filigree.watermark.v1.StampRequest\x1a$.filigree.watermark.v1.StampResponse\"\a\xea\xe0\x18\x03\n" +
 	"\x01\x04B\xed\x01\n" +
 	"\x19com.filigree.watermark.v1B\x0eWatermarkProtoP\x01ZJgithub.com/filigreehq/filigree/proto/gen/filigree/watermark/v1;watermarkv1\xa2\x02\x03FWX\xaa\x02\x15Filigree.Watermark.V1\xca\x02\x15Filigree\\Watermark\\V1\xe2\x02!Filigree\\Watermark\\V1\\GPBMetadata\xea\x02\x17Filigree::Watermark::V1b\x06proto3"
@@ -720,7 +953,7 @@ func file_filigree_watermark_v1_watermark_proto_rawDescGZIP() []byte {
 	return file_filigree_watermark_v1_watermark_proto_rawDescData
 }
 
-var file_filigree_watermark_v1_watermark_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_filigree_watermark_v1_watermark_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_filigree_watermark_v1_watermark_proto_goTypes = []any{
 	(*File)(nil),            // 0: filigree.watermark.v1.File
 	(*PrepareRequest)(nil),  // 1: filigree.watermark.v1.PrepareRequest
@@ -729,29 +962,38 @@ var file_filigree_watermark_v1_watermark_proto_goTypes = []any{
 	(*PageRun)(nil),         // 4: filigree.watermark.v1.PageRun
 	(*Mark)(nil),            // 5: filigree.watermark.v1.Mark
 	(*StampRequest)(nil),    // 6: filigree.watermark.v1.StampRequest
-	(*PasswordId)(nil),      // 7: filigree.watermark.v1.PasswordId
-	(*StampResponse)(nil),   // 8: filigree.watermark.v1.StampResponse
-	(*Artifact)(nil),        // 9: filigree.watermark.v1.Artifact
-	nil,                     // 10: filigree.watermark.v1.StampRequest.FieldsEntry
+	(*PreviewRequest)(nil),  // 7: filigree.watermark.v1.PreviewRequest
+	(*PreviewResponse)(nil), // 8: filigree.watermark.v1.PreviewResponse
+	(*PasswordId)(nil),      // 9: filigree.watermark.v1.PasswordId
+	(*StampResponse)(nil),   // 10: filigree.watermark.v1.StampResponse
+	(*Artifact)(nil),        // 11: filigree.watermark.v1.Artifact
+	nil,                     // 12: filigree.watermark.v1.StampRequest.FieldsEntry
+	nil,                     // 13: filigree.watermark.v1.PreviewRequest.FieldsEntry
 }
 var file_filigree_watermark_v1_watermark_proto_depIdxs = []int32{
 	0,  // 0: filigree.watermark.v1.PrepareRequest.file:type_name -> filigree.watermark.v1.File
-	3,  // 1: filigree.watermark.v1.PrepareResponse.placement:type_name -> filigree.watermark.v1.Placement
-	4,  // 2: filigree.watermark.v1.Placement.runs:type_name -> filigree.watermark.v1.PageRun
-	0,  // 3: filigree.watermark.v1.StampRequest.file:type_name -> filigree.watermark.v1.File
-	5,  // 4: filigree.watermark.v1.StampRequest.mark:type_name -> filigree.watermark.v1.Mark
-	10, // 5: filigree.watermark.v1.StampRequest.fields:type_name -> filigree.watermark.v1.StampRequest.FieldsEntry
-	7,  // 6: filigree.watermark.v1.StampRequest.password:type_name -> filigree.watermark.v1.PasswordId
-	9,  // 7: filigree.watermark.v1.StampResponse.artifact:type_name -> filigree.watermark.v1.Artifact
-	1,  // 8: filigree.watermark.v1.WatermarkService.Prepare:input_type -> filigree.watermark.v1.PrepareRequest
-	6,  // 9: filigree.watermark.v1.WatermarkService.Stamp:input_type -> filigree.watermark.v1.StampRequest
-	2,  // 10: filigree.watermark.v1.WatermarkService.Prepare:output_type -> filigree.watermark.v1.PrepareResponse
-	8,  // 11: filigree.watermark.v1.WatermarkService.Stamp:output_type -> filigree.watermark.v1.StampResponse
-	10, // [10:12] is the sub-list for method output_type
-	8,  // [8:10] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	5,  // 1: filigree.watermark.v1.PrepareRequest.mark:type_name -> filigree.watermark.v1.Mark
+	3,  // 2: filigree.watermark.v1.PrepareResponse.placement:type_name -> filigree.watermark.v1.Placement
+	4,  // 3: filigree.watermark.v1.Placement.runs:type_name -> filigree.watermark.v1.PageRun
+	0,  // 4: filigree.watermark.v1.StampRequest.file:type_name -> filigree.watermark.v1.File
+	5,  // 5: filigree.watermark.v1.StampRequest.mark:type_name -> filigree.watermark.v1.Mark
+	12, // 6: filigree.watermark.v1.StampRequest.fields:type_name -> filigree.watermark.v1.StampRequest.FieldsEntry
+	9,  // 7: filigree.watermark.v1.StampRequest.password:type_name -> filigree.watermark.v1.PasswordId
+	0,  // 8: filigree.watermark.v1.PreviewRequest.file:type_name -> filigree.watermark.v1.File
+	5,  // 9: filigree.watermark.v1.PreviewRequest.mark:type_name -> filigree.watermark.v1.Mark
+	13, // 10: filigree.watermark.v1.PreviewRequest.fields:type_name -> filigree.watermark.v1.PreviewRequest.FieldsEntry
+	11, // 11: filigree.watermark.v1.StampResponse.artifact:type_name -> filigree.watermark.v1.Artifact
+	1,  // 12: filigree.watermark.v1.WatermarkService.Prepare:input_type -> filigree.watermark.v1.PrepareRequest
+	7,  // 13: filigree.watermark.v1.WatermarkService.Preview:input_type -> filigree.watermark.v1.PreviewRequest
+	6,  // 14: filigree.watermark.v1.WatermarkService.Stamp:input_type -> filigree.watermark.v1.StampRequest
+	2,  // 15: filigree.watermark.v1.WatermarkService.Prepare:output_type -> filigree.watermark.v1.PrepareResponse
+	8,  // 16: filigree.watermark.v1.WatermarkService.Preview:output_type -> filigree.watermark.v1.PreviewResponse
+	10, // 17: filigree.watermark.v1.WatermarkService.Stamp:output_type -> filigree.watermark.v1.StampResponse
+	15, // [15:18] is the sub-list for method output_type
+	12, // [12:15] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_filigree_watermark_v1_watermark_proto_init() }
@@ -765,7 +1007,7 @@ func file_filigree_watermark_v1_watermark_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_watermark_v1_watermark_proto_rawDesc), len(file_filigree_watermark_v1_watermark_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	WatermarkService_Prepare_FullMethodName = "/filigree.watermark.v1.WatermarkService/Prepare"
+	WatermarkService_Preview_FullMethodName = "/filigree.watermark.v1.WatermarkService/Preview"
 	WatermarkService_Stamp_FullMethodName   = "/filigree.watermark.v1.WatermarkService/Stamp"
 )
 
@@ -27,11 +28,14 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// WatermarkService makes each recipient's own copy. Both methods are also functions of definitions
+// WatermarkService makes each recipient's own copy. Prepare and Stamp are also functions of definitions
 // ("watermark.Prepare", "watermark.Stamp"): pure in their request, so a repeat gives the same bytes under the same key.
 type WatermarkServiceClient interface {
 	// Prepare inspects a source once, refuses what cannot be marked, and reports what copies of it will look like.
 	Prepare(ctx context.Context, in *PrepareRequest, opts ...grpc.CallOption) (*PrepareResponse, error)
+	// Preview makes the copy that somebody would get, and stores nothing. It is marked like any other, so that whoever passes it
+	// on can be found. The first answer carries the media type. Fails like Stamp.
+	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PreviewResponse], error)
 	// Stamp makes one copy and stores it. Fails with MARK_* for a mark that cannot be drawn, PDF_* for a bad source.
 	Stamp(ctx context.Context, in *StampRequest, opts ...grpc.CallOption) (*StampResponse, error)
 }
@@ -54,6 +58,25 @@ func (c *watermarkServiceClient) Prepare(ctx context.Context, in *PrepareRequest
 	return out, nil
 }
 
+func (c *watermarkServiceClient) Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PreviewResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &WatermarkService_ServiceDesc.Streams[0], WatermarkService_Preview_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[PreviewRequest, PreviewResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type WatermarkService_PreviewClient = grpc.ServerStreamingClient[PreviewResponse]
+
 func (c *watermarkServiceClient) Stamp(ctx context.Context, in *StampRequest, opts ...grpc.CallOption) (*StampResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StampResponse)
@@ -68,11 +91,14 @@ func (c *watermarkServiceClient) Stamp(ctx context.Context, in *StampRequest, op
 // All implementations must embed UnimplementedWatermarkServiceServer
 // for forward compatibility.
 //
-// WatermarkService makes each recipient's own copy. Both methods are also functions of definitions
+// WatermarkService makes each recipient's own copy. Prepare and Stamp are also functions of definitions
 // ("watermark.Prepare", "watermark.Stamp"): pure in their request, so a repeat gives the same bytes under the same key.
 type WatermarkServiceServer interface {
 	// Prepare inspects a source once, refuses what cannot be marked, and reports what copies of it will look like.
 	Prepare(context.Context, *PrepareRequest) (*PrepareResponse, error)
+	// Preview makes the copy that somebody would get, and stores nothing. It is marked like any other, so that whoever passes it
+	// on can be found. The first answer carries the media type. Fails like Stamp.
+	Preview(*PreviewRequest, grpc.ServerStreamingServer[PreviewResponse]) error
 	// Stamp makes one copy and stores it. Fails with MARK_* for a mark that cannot be drawn, PDF_* for a bad source.
 	Stamp(context.Context, *StampRequest) (*StampResponse, error)
 	mustEmbedUnimplementedWatermarkServiceServer()
@@ -87,6 +113,9 @@ type UnimplementedWatermarkServiceServer struct{}
 
 func (UnimplementedWatermarkServiceServer) Prepare(context.Context, *PrepareRequest) (*PrepareResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Prepare not implemented")
+}
+func (UnimplementedWatermarkServiceServer) Preview(*PreviewRequest, grpc.ServerStreamingServer[PreviewResponse]) error {
+	return status.Error(codes.Unimplemented, "method Preview not implemented")
 }
 func (UnimplementedWatermarkServiceServer) Stamp(context.Context, *StampRequest) (*StampResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stamp not implemented")
@@ -130,6 +159,17 @@ func _WatermarkService_Prepare_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _WatermarkService_Preview_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(PreviewRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(WatermarkServiceServer).Preview(m, &grpc.GenericServerStream[PreviewRequest, PreviewResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type WatermarkService_PreviewServer = grpc.ServerStreamingServer[PreviewResponse]
+
 func _WatermarkService_Stamp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StampRequest)
 	if err := dec(in); err != nil {
@@ -164,6 +204,12 @@ var WatermarkService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _WatermarkService_Stamp_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Preview",
+			Handler:       _WatermarkService_Preview_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "filigree/watermark/v1/watermark.proto",
 }
