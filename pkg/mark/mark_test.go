@@ -3,7 +3,6 @@ package mark_test
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"testing"
 
@@ -53,11 +52,12 @@ func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
 		{"{name}", "", "MARK_EMPTY", "empty"},
 		{"{name}", strings.Repeat("x", 161), "MARK_TOO_LONG", "161"},
 		{strings.Repeat("x\n", 7), "", "MARK_TOO_LONG", "7 lines"},
-		{"{name}", "张", "MARK_GLYPH_MISSING", "U+5F20"},
+		{"{name}", "\u200d\u200f\u3164\ufe0f", "MARK_EMPTY", "empty"},
+		{"{name}", "\U000e9999x", "MARK_GLYPH_MISSING", "U+E9999"},
 		{"{name}", "a 🎬", "MARK_GLYPH_MISSING", "🎬"},
 		{"{name}", "a\xffb", "MARK_GLYPH_MISSING", "U+FFFD"},
 	} {
-		_, err := mark.Compose(c.template, map[string]string{"name": c.value})
+		_, err := mark.Compose(mark.Spec{Template: c.template}, map[string]string{"name": c.value})
 		var e *mark.Error
 		if !errors.As(err, &e) || e.Reason != c.reason || !strings.Contains(e.Message, c.says) {
 			t.Errorf("%q with %q: got %v, want %s that says %q", c.template, c.value, err, c.reason, c.says)
@@ -76,80 +76,19 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestScriptsTheFontCovers(t *testing.T) {
-	for _, name := range []string{"Łukasz Żółć", "Αλέξανδρος", "Ёлка Ґалаґан", "Søren Ångström", "O’Brien–Smith", "İpek Çağlar", "Nguyen & Sons (2)"} {
-		_, err := mark.Compose("{name}", map[string]string{"name": name})
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// However a page is boxed, turned and scaled: looked at upright, the mark lies within what is seen, in the middle, and
-// reads from lower left to upper right.
-func TestTheMarkFitsWhatIsSeen(t *testing.T) {
-	for _, text := range []string{"X", "Zoë Müller\nzoe@example.com", strings.Repeat("Long ", 30)} {
-		m, err := mark.Compose(text, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, box := range [][4]float64{{0, 0, 612, 792}, {-100, 2000, 900, 2100}, {5, 5, 45, 35}, {0, 0, 14400, 14400}, {1e5, 1e5, 1e5 + 10, 1e5 + 3000}} {
-			for _, rotate := range []int{0, 90, 180, 270, -90, 450} {
-				for _, unit := range []float64{0, 1, 2.5, 1000} {
-					p := mark.Page{Box: box, Rotate: rotate, Unit: unit}
-					fits(t, fmt.Sprintf("%.20q on %v", text, p), m, p)
-				}
-			}
-		}
-	}
-}
-
-func fits(t *testing.T, name string, m *mark.Mark, p mark.Page) {
-	t.Helper()
-	for i, u := range m.On(p) {
-		s := m.Shapes()[u.Shape]
-		w, h := float64(s.Width)/mark.PerEm, float64(s.Height)/mark.PerEm
-		width, height := p.Box[2]-p.Box[0], p.Box[3]-p.Box[1]
-		at := func(x, y float64) (float64, float64) {
-			var n [6]float64
-			for i, v := range u.Matrix {
-				n[i] = float64(v) / 1e6
-			}
-			return n[0]*x + n[2]*y + n[4], n[1]*x + n[3]*y + n[5]
-		}
-		for _, corner := range [][2]float64{{0, 0}, {w, 0}, {0, h}, {w, h}} {
-			x, y := at(corner[0], corner[1])
-			slack := 0.02 * max(width, height)
-			if x < p.Box[0]-slack || x > p.Box[2]+slack || y < p.Box[1]-slack || y > p.Box[3]+slack {
-				t.Errorf("%s: use %d reaches (%.2f, %.2f), out of the page", name, i, x, y)
-			}
-		}
-		if u.Shape != 0 {
-			continue
-		}
-		x, y := at(w/2, h/2)
-		if math.Abs(x-(p.Box[0]+p.Box[2])/2) > width*0.03 || math.Abs(y-(p.Box[1]+p.Box[3])/2) > height*0.03 {
-			t.Errorf("%s: use %d has its middle at (%.2f, %.2f)", name, i, x, y)
-		}
-		// The direction of reading, turned as the page is for display.
-		dx, dy := float64(u.Matrix[0]), float64(u.Matrix[1])
-		for range (p.Rotate%360 + 360) % 360 / 90 {
-			dx, dy = dy, -dx
-		}
-		if dx <= 0 || dy <= 0 {
-			t.Errorf("%s: use %d reads towards (%.0f, %.0f)", name, i, dx, dy)
-		}
-	}
-}
-
 func TestTheSameMarkHasTheSameBytes(t *testing.T) {
 	draw := func() string {
-		m, err := mark.Compose("{name}", map[string]string{"name": "AVATAR fi Ωж"})
+		m, err := mark.Compose(mark.Spec{Template: "{name}"}, map[string]string{"name": "AVATAR fi Ωж"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		out := string(m.Shapes()[0].Path) + string(m.Shapes()[1].Path)
-		for _, u := range m.On(mark.Page{Box: [4]float64{0, 0, 595.276, 841.89}, Rotate: 90}) {
+		var out string
+		for _, s := range m.Shapes() {
+			for _, g := range s.Glyphs {
+				out += fmt.Sprintf("%d %d %s", g.X, g.Y, g.Outline.Path)
+			}
+		}
+		for _, u := range m.On(mark.Page{Box: [4]float64{0, 0, 595.276, 841.89}, Rotate: 90}, 1) {
 			out += string(mark.AppendMatrix(nil, u.Matrix)) + "\n"
 		}
 		return out
@@ -167,25 +106,89 @@ func TestAppendMatrix(t *testing.T) {
 }
 
 func FuzzCompose(f *testing.F) {
-	f.Add("{name}", "Zoë")
-	f.Add("{{{name}", "\u202e)")
-	f.Fuzz(func(t *testing.T, template, name string) {
-		m, err := mark.Compose(template, map[string]string{"name": name})
+	f.Add("{name}", "Zoë", "")
+	f.Add("{{{name}", "\u202e)", "1-")
+	f.Add("a {name} (b)", "\u0645\u2069\u2068 12@x.y", "3")
+	f.Add("{name}\n{name}", "क\u200dष\u094d\u200c", "")
+	f.Add("{ NAME }", "👍\ufe0f", "")
+	f.Fuzz(func(t *testing.T, template, name, pages string) {
+		m, err := mark.Compose(mark.Spec{Template: template, Style: mark.Style{Pages: pages}}, map[string]string{"name": name})
 		var e *mark.Error
-		if err != nil && !errors.As(err, &e) {
-			t.Fatalf("no refusal: %v", err)
+		if err != nil {
+			if !errors.As(err, &e) {
+				t.Fatalf("no refusal: %v", err)
+			}
+			return
 		}
-		if err == nil && len(m.Lines()) == 0 {
+		if len(m.Lines()) == 0 || len(m.Shapes()[0].Glyphs) == 0 {
 			t.Error("a mark without text")
 		}
+		for _, line := range m.Lines() {
+			if strings.ContainsAny(line, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufffd\n\x00") {
+				t.Errorf("%+q has what was to be dropped", line)
+			}
+		}
+		if len(m.On(mark.Page{Box: [4]float64{0, 0, 612, 792}}, 2)) == 0 {
+			t.Error("a page without a mark")
+		}
+		_ = m.Bitmap() // must not panic
 	})
 }
 
+// A recipient's further files, a new recipient in letters known, and one in letters never seen.
 func BenchmarkCompose(b *testing.B) {
-	for b.Loop() {
-		_, err := mark.Compose("{name}\n{email}", map[string]string{"name": "Zoë Müller-Ångström", "email": "zoe.mueller@example.com"})
-		if err != nil {
-			b.Fatal(err)
+	b.Run("again", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, err := mark.Compose(mark.Spec{}, map[string]string{"name": "Zoë Müller-Ångström", "email": "zoe.mueller@example.com"})
+			if err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
+	})
+	b.Run("new text of 45 letters", func(b *testing.B) {
+		b.ReportAllocs()
+		n := 0
+		for b.Loop() {
+			n++
+			_, err := mark.Compose(mark.Spec{Template: "{name}"}, map[string]string{"name": fmt.Sprintf("Zoë Müller-Ångström, copy %08d, not for sale", n%1e8)})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("new name and address", func(b *testing.B) {
+		b.ReportAllocs()
+		n := 0
+		for b.Loop() {
+			n++
+			_, err := mark.Compose(mark.Spec{}, map[string]string{"name": fmt.Sprintf("Zoë Müller-%c%d", 'A'+n%26, n), "email": fmt.Sprintf("zoe.mueller.%d@example.com", n)})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("new Han characters", func(b *testing.B) {
+		b.ReportAllocs()
+		n := 0
+		for b.Loop() {
+			n += 3
+			r := rune(0x4e00 + n%20000)
+			_, err := mark.Compose(mark.Spec{Template: "{name}"}, map[string]string{"name": string([]rune{r, r + 1, r + 2})})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("new Arabic name", func(b *testing.B) {
+		b.ReportAllocs()
+		n := 0
+		for b.Loop() {
+			n++
+			_, err := mark.Compose(mark.Spec{Template: "{name}"}, map[string]string{"name": fmt.Sprintf("محمد عبد الله %d", n)})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
