@@ -2,29 +2,25 @@
 // any orchestrator, renews their leases, reports their ends in batches, and stops in order.
 //
 // What it promises a handler: it runs once per attempt; its context ends when the attempt's time is up, the lease is
-// lost or the distribution is cancelled; Checkpoint says durably what is about to happen and whether it may. What it
-// asks: before acting on the outside, return unless Checkpoint answered nil, and derive the effect's key from the
-// request, never from the attempt.
+// lost or the distribution is cancelled; Checkpoint says durably what is about to happen and whether it may; Occupy takes
+// slots of a named limit around any part of it; an answer of Pending ends the attempt until it is time to ask again, and
+// costs nothing meanwhile; what it logs (Log) and notes (Bytes, Metric) is kept with the attempt. What it asks: before acting
+// on the outside, return unless Checkpoint answered nil, and derive the effect's key from the request, never from the attempt.
+//
+// Any answer of an orchestrator may be lost after it did what was asked. So each call is made such that repeating it is
+// harmless, and a task that this process never heard of goes to others when its lease ends, or at once when it leaves.
 package worker
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
-	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/filigreehq/filigree/pkg/fault"
 	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 )
 
@@ -36,48 +32,6 @@ var (
 
 	errStopping = errors.New("worker is stopping")
 )
-
-// Function is a handler under the name that definitions call it by.
-type Function struct {
-	name string
-	call func(ctx context.Context, requestJSON string) (outputJSON string, err error)
-}
-
-// Func makes handler a function named name ("watermark.Stamp").
-func Func[Req, Resp any, PReq interface {
-	*Req
-	proto.Message
-}, PResp interface {
-	*Resp
-	proto.Message
-}](name string, handler func(context.Context, PReq) (PResp, error)) Function {
-	return Function{name: name, call: func(ctx context.Context, requestJSON string) (string, error) {
-		req := PReq(new(Req))
-		// Unknown fields are dropped, so that an orchestrator may run ahead of its workers.
-		err := protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal([]byte(requestJSON), req)
-		if err != nil {
-			return "", fault.New(fault.Invalid, "TASK_INVALID", "the definition made a request that %s cannot read: %v", name, err)
-		}
-		err = protovalidate.Validate(req)
-		if err != nil {
-			return "", fault.New(fault.Invalid, "TASK_INVALID", "the definition made a request that %s refuses: %v", name, err)
-		}
-		resp, err := handler(ctx, req)
-		if err != nil {
-			return "", err
-		}
-		out, err := protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true}.Marshal(resp)
-		return string(out), err
-	}}
-}
-
-// Task is the attempt that a handler is running.
-type Task struct {
-	ID      string
-	Attempt int
-	// Checkpoint is what the last attempt recorded before it ended without a definite result; empty if nothing.
-	Checkpoint string
-}
 
 // Config sets a Worker up.
 type Config struct {
@@ -91,6 +45,9 @@ type Config struct {
 	Grace time.Duration
 }
 
+// lastWords is how long a stopping worker tries to report what its handlers did.
+const lastWords = 20 * time.Second
+
 // Worker pulls and runs tasks. Make it with New and call Run once.
 type Worker struct {
 	cfg       Config
@@ -99,12 +56,22 @@ type Worker struct {
 	functions map[string]Function
 	names     []string
 
-	results chan *taskv1.Result
-	freed   chan struct{}
+	results  chan *taskv1.Result
+	vacating sync.WaitGroup // calls of Vacate under way
 
-	mu   sync.Mutex
-	held map[string]context.CancelCauseFunc // tasks that are ours: running, or ended and not yet reported
-	busy int
+	mu     sync.Mutex
+	freed  *sync.Cond      // on mu: there are more free slots, fewer Pulls, or no more work
+	free   int             // slots that neither run a task nor are on offer
+	failed time.Time       // when a Pull failed last: it may have been carried out
+	pulls  int             // Pulls under way, until all they brought is started
+	burst  time.Time       // when the last one came back, if it brought tasks for half of all slots
+	held   map[string]*run // tasks that are ours: running, or ended and not yet reported
+
+	came   *sync.Cond // on mu: there is a task to run, or there will be none any more
+	queue  []*run     // tasks that no goroutine runs yet, oldest first
+	idle   int        // goroutines that wait for one
+	waking bool       // one of them was told
+	last   bool       // nothing comes any more
 }
 
 // New makes a worker that serves functions.
@@ -113,12 +80,14 @@ func New(cfg Config, tasks taskv1.TaskServiceClient, log *slog.Logger, functions
 	cfg.Renew = cmp.Or(cfg.Renew, 3*time.Second)
 	cfg.Grace = cmp.Or(cfg.Grace, 8*time.Second)
 	w := &Worker{
-		cfg: cfg, tasks: tasks, log: log.With("worker", cfg.Name),
+		cfg: cfg, tasks: tasks, log: slog.New(LogHandler(log.Handler())).With("worker", cfg.Name),
 		functions: map[string]Function{},
-		results:   make(chan *taskv1.Result, cfg.Slots),
-		freed:     make(chan struct{}, 1),
-		held:      map[string]context.CancelCauseFunc{},
+		// A handler that ends while this is full keeps its slot: what is not reported stays bounded.
+		results: make(chan *taskv1.Result, 2*cfg.Slots),
+		free:    cfg.Slots,
+		held:    map[string]*run{},
 	}
+	w.freed, w.came = sync.NewCond(&w.mu), sync.NewCond(&w.mu)
 	for _, f := range functions {
 		w.functions[f.name] = f
 		w.names = append(w.names, f.name)
@@ -132,241 +101,102 @@ func Over(cfg Config, conn grpc.ClientConnInterface, log *slog.Logger, functions
 }
 
 // Run works until ctx ends, then takes nothing new, lets running tasks finish for the grace period, hands the rest
-// back, reports everything and returns nil.
+// back, reports everything, gives up what it was handed and never heard of, and returns nil. Nothing it started goes on
+// after it returned.
 func (w *Worker) Run(ctx context.Context) error {
-	// Handlers and reports outlive ctx by the grace period.
-	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stopWork(nil)
-	var handlers, loops sync.WaitGroup
-	reported := make(chan struct{})
-	loops.Go(func() { w.renew(work) })
-	go func() {
-		defer close(reported)
-		w.report(work)
-	}()
-	w.pull(ctx, work, &handlers)
+	// Handlers, renewals and reports outlive ctx by the grace period.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	leaving := make(chan struct{})
+	var handlers, reports, renewals sync.WaitGroup
+	renewals.Go(func() { w.renew(work, leaving) })
+	reports.Go(func() { w.report(work) })
+	for range w.cfg.Slots {
+		handlers.Go(func() {
+			for r := w.next(false); r != nil; r = w.next(true) {
+				w.attempt(r)
+			}
+		})
+	}
+	w.pull(ctx, work)
 
+	w.noMore()
+	close(leaving)
 	grace := time.AfterFunc(w.cfg.Grace, func() { w.cancelAll(errStopping) })
 	handlers.Wait()
 	grace.Stop()
 	close(w.results)
-	<-reported
-	stopWork(nil)
-	loops.Wait()
+	giveUp := time.AfterFunc(lastWords, stopWork)
+	reports.Wait()
+	w.vacating.Wait()
+	giveUp.Stop()
+	stopWork()
+	renewals.Wait()
+	w.leave(context.WithoutCancel(ctx))
 	return nil
 }
 
-// pull hands free slots to the orchestrator and starts what comes back, until ctx ends.
-func (w *Worker) pull(ctx, work context.Context, handlers *sync.WaitGroup) {
-	backoff := 50 * time.Millisecond
-	for ctx.Err() == nil {
-		free := w.free()
-		if free == 0 {
-			select {
-			case <-ctx.Done():
-			case <-w.freed:
-			}
-			continue
-		}
-		call, cancel := context.WithTimeout(ctx, 25*time.Second)
-		resp, err := w.tasks.Pull(call, &taskv1.PullRequest{
-			Worker: w.cfg.Name, Functions: w.names, Slots: int32(free), Wait: durationpb.New(w.pullWait(free)),
-		})
-		cancel()
-		if err != nil {
-			if ctx.Err() == nil {
-				w.log.WarnContext(ctx, "pull failed, trying again", "err", err)
-				pause(ctx, backoff)
-				backoff = min(2*backoff, 2*time.Second)
-			}
-			continue
-		}
-		backoff = 50 * time.Millisecond
-		w.stopCancelled(resp.GetCancelled())
-		for _, t := range resp.GetTasks() {
-			w.start(work, t, handlers)
-		}
-	}
-}
-
-// pullWait is long when nothing runs. While tasks run it is short, so that slots they free are offered soon.
-func (w *Worker) pullWait(free int) time.Duration {
-	if free == w.cfg.Slots {
-		return 20 * time.Second
-	}
-	return 200 * time.Millisecond
-}
-
-func (w *Worker) free() int {
+// start makes tasks ours and has them run, but for those that are ours already, and says how many that were.
+func (w *Worker) start(tasks []*run) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.cfg.Slots - w.busy
+	started := 0
+	for _, r := range tasks {
+		if w.held[r.task.ID] == nil {
+			w.held[r.task.ID] = r
+			w.queue = append(w.queue, r)
+			started++
+		}
+	}
+	w.wake()
+	return started
 }
 
-func (w *Worker) start(work context.Context, t *taskv1.Task, handlers *sync.WaitGroup) {
-	ctx, cancel := context.WithCancelCause(work)
+// next is the next task to run, whose goroutine has run one before or not; it waits for it. nil: there will be none.
+func (w *Worker) next(again bool) *run {
 	w.mu.Lock()
-	w.held[t.GetId()] = cancel
-	w.busy++
-	w.mu.Unlock()
-	handlers.Go(func() {
-		started := time.Now()
-		run := &run{worker: w, task: Task{ID: t.GetId(), Attempt: int(t.GetAttempt()), Checkpoint: t.GetCheckpoint()}}
-		ctx, stop := context.WithTimeout(context.WithValue(ctx, runCtx{}, run), cmp.Or(t.GetTimeout().AsDuration(), time.Minute))
-		output, err := w.call(ctx, t)
-		cause := context.Cause(ctx)
-		stop()
-		cancel(nil)
-		w.mu.Lock()
-		w.busy--
-		w.mu.Unlock()
-		select {
-		case w.freed <- struct{}{}:
-		default:
-		}
-		result := result(t, output, err, cause)
-		if result == nil {
-			w.release(t.GetId())
-			return
-		}
-		result.StartedAt, result.EndedAt = timestamppb.New(started), timestamppb.Now()
-		w.results <- result
-	})
-}
-
-func (w *Worker) call(ctx context.Context, t *taskv1.Task) (output string, err error) {
-	defer func() {
-		p := recover()
-		if p != nil {
-			w.log.ErrorContext(ctx, "panic in a function", "function", t.GetFunction(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = fault.New(fault.Internal, "WORKER_PANIC", "%s met a defect of ours; it was logged", t.GetFunction())
-		}
-	}()
-	f, ok := w.functions[t.GetFunction()]
-	if !ok {
-		return "", fault.New(fault.Unavailable, "FUNCTION_UNKNOWN", "this worker does not serve %s", t.GetFunction())
+	defer w.mu.Unlock()
+	if again {
+		w.slotFreed()
 	}
-	return f.call(ctx, t.GetRequestJson())
-}
-
-// result says how an attempt ended; nil when there is nothing to say because the task is not ours any more.
-func result(t *taskv1.Task, output string, err error, cause error) *taskv1.Result {
-	r := &taskv1.Result{Task: t.GetId()}
-	switch f := fault.From(err); {
-	case err == nil:
-		r.Outcome = &taskv1.Result_OutputJson{OutputJson: output}
-	case f.Uncertain:
-		// Whatever ended the attempt, that the effect may have happened is what counts.
-		r.Outcome = &taskv1.Result_Failure{Failure: failure(f)}
-	case errors.Is(err, ErrFenced) || errors.Is(cause, ErrFenced):
-		return nil
-	case errors.Is(err, ErrCancelled) || errors.Is(cause, ErrCancelled) || errors.Is(cause, errStopping):
-		r.Outcome = &taskv1.Result_HandBack{HandBack: &taskv1.HandBack{}}
-	default:
-		r.Outcome = &taskv1.Result_Failure{Failure: failure(f)}
+	for len(w.queue) == 0 {
+		if w.last {
+			return nil
+		}
+		w.idle++
+		w.came.Wait()
+		w.idle--
+		w.waking = false
 	}
+	r := w.queue[0]
+	w.queue[0] = nil
+	w.queue = w.queue[1:]
+	w.wake()
 	return r
 }
 
-func failure(f *fault.Error) *taskv1.Failure {
-	out := &taskv1.Failure{
-		Class: taskv1.FailureClass_FAILURE_CLASS_PERMANENT, Code: f.Reason, Delivery: f.Delivery,
-		Message: clip(f.Message, 900),
-	}
-	switch {
-	case f.Uncertain:
-		out.Class = taskv1.FailureClass_FAILURE_CLASS_UNCERTAIN
-	case f.Kind == fault.Exhausted:
-		out.Class = taskv1.FailureClass_FAILURE_CLASS_THROTTLED
-	case f.Transient():
-		out.Class = taskv1.FailureClass_FAILURE_CLASS_TRANSIENT
-	}
-	if f.RetryAfter > 0 {
-		out.RetryAfter = durationpb.New(f.RetryAfter)
-	}
-	return out
-}
-
-// clip cuts s to at most n bytes at a rune's boundary.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && s[n]&0xC0 == 0x80 {
-		n--
-	}
-	return s[:n]
-}
-
-// report sends ends of attempts in batches of whatever has come together, until results is closed and empty.
-func (w *Worker) report(ctx context.Context) {
-	for first := range w.results {
-		batch := []*taskv1.Result{first}
-	collect:
-		for len(batch) < 100 {
-			select {
-			case r, ok := <-w.results:
-				if !ok {
-					break collect
-				}
-				batch = append(batch, r)
-			default:
-				break collect
-			}
-		}
-		w.deliver(ctx, batch)
+// wake has an idle goroutine look for a task when there is one. Each that finds one wakes the next: tasks that wait for
+// something are all begun at once, and of those that end at once one goroutine runs many. mu is held.
+func (w *Worker) wake() {
+	if len(w.queue) > 0 && w.idle > 0 && !w.waking {
+		w.waking = true
+		w.came.Signal()
 	}
 }
 
-// deliver repeats a report until it is answered, or until the leases would long have passed to others.
-func (w *Worker) deliver(ctx context.Context, batch []*taskv1.Result) {
-	backoff := 50 * time.Millisecond
-	for giveUp := time.Now().Add(2 * time.Minute); ; {
-		call, cancel := context.WithTimeout(ctx, 10*time.Second)
-		_, err := w.tasks.Report(call, &taskv1.ReportRequest{Worker: w.cfg.Name, Results: batch})
-		cancel()
-		if err == nil || !fault.Transient(err) || time.Now().After(giveUp) {
-			if err != nil {
-				w.log.ErrorContext(ctx, "report lost; the tasks will run again", "tasks", len(batch), "err", err)
-			}
-			for _, r := range batch {
-				w.release(r.GetTask())
-			}
-			return
-		}
-		w.log.WarnContext(ctx, "report failed, trying again", "err", err)
-		pause(ctx, backoff)
-		backoff = min(2*backoff, 2*time.Second)
-	}
+// noMore ends the goroutines when all that was started has ended.
+func (w *Worker) noMore() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = true
+	w.came.Broadcast()
 }
 
-// renew prolongs the leases of all tasks held, and tells handlers that lost theirs.
-func (w *Worker) renew(ctx context.Context) {
-	tick := time.NewTicker(w.cfg.Renew)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		ids := w.holding()
-		if len(ids) == 0 {
-			continue
-		}
-		call, cancel := context.WithTimeout(ctx, w.cfg.Renew)
-		resp, err := w.tasks.Renew(call, &taskv1.RenewRequest{Worker: w.cfg.Name, Tasks: ids})
-		cancel()
-		if err != nil {
-			if ctx.Err() == nil {
-				w.log.WarnContext(ctx, "renewing leases failed", "err", err)
-			}
-			continue
-		}
-		for _, id := range resp.GetLost() {
-			w.cancelOne(id, ErrFenced)
-		}
-		w.stopCancelled(resp.GetCancelled())
+func (w *Worker) release(results ...*taskv1.Result) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range results {
+		delete(w.held, r.GetTask())
 	}
 }
 
@@ -380,37 +210,40 @@ func (w *Worker) holding() []string {
 	return ids
 }
 
-func (w *Worker) release(id string) {
+func (w *Worker) holds(r *run) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.held, id)
+	return w.held[r.task.ID] == r
 }
 
-func (w *Worker) stopCancelled(ids []string) {
+// cancel ends those of the tasks that are ours, because of cause.
+func (w *Worker) cancel(ids []string, cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, id := range ids {
-		w.cancelOne(id, ErrCancelled)
-	}
-}
-
-func (w *Worker) cancelOne(id string, cause error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	cancel, ok := w.held[id]
-	if ok {
-		cancel(cause)
+		if w.held[id] != nil {
+			w.held[id].cancel(cause)
+		}
 	}
 }
 
 func (w *Worker) cancelAll(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, cancel := range w.held {
-		cancel(cause)
+	for _, r := range w.held {
+		r.cancel(cause)
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
+// backoff is how long to wait before trying again: longer each time, until a success resets it.
+type backoff time.Duration
+
+func (b *backoff) reset() { *b = 0 }
+
+// pause waits, or until ctx ends.
+func (b *backoff) pause(ctx context.Context) {
+	*b = min(max(2**b, backoff(50*time.Millisecond)), backoff(2*time.Second))
+	t := time.NewTimer(time.Duration(*b))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
