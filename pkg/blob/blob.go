@@ -208,6 +208,23 @@ func (b *Bucket) Exists(ctx context.Context, key string) (bool, error) {
 	return ok, nil
 }
 
+// List returns the keys that begin with prefix, sorted; of those that go on behind another slash, once for all, what
+// comes up to it. There may be many.
+func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
+	var keys []string
+	list := b.b.List(&blob.ListOptions{Prefix: prefix, Delimiter: "/"})
+	for {
+		o, err := list.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return keys, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", prefix, classify(err))
+		}
+		keys = append(keys, o.Key)
+	}
+}
+
 // Copy makes dst from src within the bucket, leaving dst as it is if it was written before.
 func (b *Bucket) Copy(ctx context.Context, dst, src string) error {
 	err := errors.Join(check(dst), check(src))

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -346,4 +347,25 @@ func BenchmarkCreateInAFolder(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func TestList(t *testing.T) {
+	kinds(t, func(t *testing.T, b *blob.Bucket) {
+		for _, key := range []string{"art/red/0a1", "art/red/0a2", "art/red/0b", "art/blue/0a1", "src/red/0a1"} {
+			_, _, err := b.Create(t.Context(), key, "", strings.NewReader("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for prefix, want := range map[string][]string{
+			"art/":       {"art/blue/", "art/red/"},
+			"art/red/0a": {"art/red/0a1", "art/red/0a2"},
+			"art/green/": nil,
+		} {
+			got, err := b.List(t.Context(), prefix)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: got %q, %v, want %q", prefix, got, err, want)
+			}
+		}
+	})
 }

@@ -31,6 +31,7 @@ const (
 	Password Label = "password" // recipients' passwords
 	Link     Label = "link"     // link tokens
 	Vault    Label = "vault"    // seals credentials
+	Share    Label = "share"    // tokens of pages that are shared
 )
 
 // Ring is a set of numbered secrets. It is immutable and safe for concurrent use.

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/filigreehq/filigree/pkg/conf"
+	"github.com/filigreehq/filigree/pkg/fault"
 )
 
 // Flags say which Redis a service keeps its records in.
@@ -20,6 +21,15 @@ type Flags struct {
 
 // Open connects and refuses settings that can lose records, unless they were accepted by name.
 func (f Flags) Open(ctx context.Context, log *slog.Logger) (redis.UniversalClient, error) {
+	return f.open(ctx, log, false)
+}
+
+// OpenAbsent is Open for whoever has something to say while Redis does not answer: that is no error.
+func (f Flags) OpenAbsent(ctx context.Context, log *slog.Logger) (redis.UniversalClient, error) {
+	return f.open(ctx, log, true)
+}
+
+func (f Flags) open(ctx context.Context, log *slog.Logger, absent bool) (redis.UniversalClient, error) {
 	opts, err := Parse(f.Redis)
 	if err != nil {
 		return nil, err
@@ -27,8 +37,12 @@ func (f Flags) Open(ctx context.Context, log *slog.Logger) (redis.UniversalClien
 	if f.Password != "" {
 		opts.Password = f.Password.Reveal()
 	}
-	client := redis.NewUniversalClient(opts)
+	client := Connect(opts)
 	accepted, err := Check(ctx, client, f.Accept)
+	if err != nil && absent && fault.From(err).Kind == fault.Unavailable {
+		log.WarnContext(ctx, "Redis does not answer; its settings are not looked at", "err", err)
+		return client, nil
+	}
 	if err != nil {
 		_ = client.Close() // the first error is the one to tell
 		return nil, err

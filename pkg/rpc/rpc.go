@@ -17,6 +17,7 @@ import (
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver"
@@ -27,6 +28,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/telemetry"
 	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
 )
 
@@ -36,13 +38,24 @@ const defaultDeadline = 30 * time.Second
 // NewServer returns a server with all interceptors; the caller registers services and serves.
 func NewServer(log *slog.Logger, more ...grpc.ServerOption) *grpc.Server {
 	g := guard{log: log}
-	return grpc.NewServer(append([]grpc.ServerOption{
+	return grpc.NewServer(append(append([]grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(g.unary),
 		grpc.ChainStreamInterceptor(g.stream),
 		grpc.MaxConcurrentStreams(10_000),
 		// Callers look for replicas when they connect, so they must do that now and then; long uploads come to their end.
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 5 * time.Minute, MaxConnectionAgeGrace: time.Hour}),
-	}, more...)...)
+	}, telemetry.ServerOptions()...), more...)...)
+}
+
+// Serve serves until ctx ends; then calls under way may finish for a while.
+func Serve(ctx context.Context, server *grpc.Server, lis net.Listener) error {
+	stopped := context.AfterFunc(ctx, func() {
+		cut := time.AfterFunc(5*time.Second, server.Stop)
+		defer cut.Stop()
+		server.GracefulStop()
+	})
+	defer stopped()
+	return server.Serve(lis)
 }
 
 type guard struct {
@@ -65,7 +78,7 @@ func (g guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 	if err != nil {
 		return nil, err
 	}
-	return next(context.WithValue(ctx, principalCtx{}, principal), req)
+	return next(Serving(ctx, principal), req)
 }
 
 func (g guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
@@ -77,7 +90,7 @@ func (g guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo
 	}
 	return next(srv, &guardedStream{
 		ServerStream: ss, principal: principal, method: info.FullMethod,
-		ctx: context.WithValue(ss.Context(), principalCtx{}, principal),
+		ctx: Serving(ss.Context(), principal),
 	})
 }
 
@@ -99,7 +112,7 @@ func (s *guardedStream) RecvMsg(m any) error {
 		return err
 	}
 	if s.first {
-		return validate(m)
+		return Validate(m)
 	}
 	s.first = true
 	return check(s.principal, s.method, m)
@@ -180,7 +193,7 @@ func check(p *accessv1.Principal, method string, req any) error {
 			return UnknownProduction(production)
 		}
 	}
-	return validate(req)
+	return Validate(req)
 }
 
 // UnknownProduction is the answer for a production that is not there and, word for word the same, for one that the
@@ -197,9 +210,10 @@ func productionOf(req any) (string, bool) {
 	return m.GetProduction(), true
 }
 
-func validate(req any) error {
+// Validate holds a request against the rules in its proto; servers do so by themselves with what they are called with.
+func Validate(req any) error {
 	m, ok := req.(proto.Message)
-	if !ok {
+	if !ok || plainly(m) {
 		return nil
 	}
 	err := protovalidate.Validate(m)
@@ -214,9 +228,25 @@ func validate(req any) error {
 	return err
 }
 
-// permission reads what the proto declares for method ("/pkg.Service/Method"). A method that declares nothing may be
+// permissions are those that were read before, by method.
+var permissions sync.Map
+
+// permission tells what the proto declares for method ("/pkg.Service/Method"). A method that declares nothing may be
 // called by nobody.
 func permission(method string) (*accessv1.Permission, error) {
+	known, _ := permissions.Load(method)
+	perm, ok := known.(*accessv1.Permission)
+	if ok {
+		return perm, nil
+	}
+	perm, err := readPermission(method)
+	if err == nil {
+		permissions.Store(method, perm)
+	}
+	return perm, err
+}
+
+func readPermission(method string) (*accessv1.Permission, error) {
 	name := protoreflect.FullName(strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", "."))
 	d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
 	if err != nil {
@@ -229,6 +259,13 @@ func permission(method string) (*accessv1.Permission, error) {
 	return perm, nil
 }
 
+// reconnect is how soon a peer that went away is looked for again: soon enough for work to go on within seconds of its
+// return, however long it was gone (by default gRPC waits up to two minutes).
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
+	MinConnectTimeout: 5 * time.Second,
+}
+
 // Dial returns a connection to the service named peer at addresses: "host:port", or several with commas between, or
 // "dns:///name:port" for all that the name stands for; replicas take turns; calls on it are made as service name. It connects when first used and for as long as needed.
 func Dial(addresses, name, peer string, t TLS) (*grpc.ClientConn, error) {
@@ -239,7 +276,7 @@ func Dial(addresses, name, peer string, t TLS) (*grpc.ClientConn, error) {
 	turns := grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`)
 	list := strings.Split(addresses, ",")
 	if len(list) == 1 {
-		return dial(addresses, name, grpc.WithTransportCredentials(creds), turns)
+		return dial(addresses, name, grpc.WithTransportCredentials(creds), grpc.WithConnectParams(reconnect), turns)
 	}
 	static := manual.NewBuilderWithScheme("static")
 	var state resolver.State
@@ -247,7 +284,7 @@ func Dial(addresses, name, peer string, t TLS) (*grpc.ClientConn, error) {
 		state.Addresses = append(state.Addresses, resolver.Address{Addr: strings.TrimSpace(a)})
 	}
 	static.InitialState(state)
-	return dial("static:///"+peer, name, grpc.WithTransportCredentials(creds), grpc.WithResolvers(static), turns)
+	return dial("static:///"+peer, name, grpc.WithTransportCredentials(creds), grpc.WithConnectParams(reconnect), grpc.WithResolvers(static), turns)
 }
 
 func dial(target, name string, more ...grpc.DialOption) (*grpc.ClientConn, error) {
@@ -268,7 +305,7 @@ func dial(target, name string, more ...grpc.DialOption) (*grpc.ClientConn, error
 			return streamer(ctx, desc, cc, method, opts...)
 		}),
 	}, more...)
-	return grpc.NewClient(target, opts...)
+	return grpc.NewClient(target, append(opts, telemetry.DialOptions()...)...)
 }
 
 func clientError(err error) error {

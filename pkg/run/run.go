@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -19,11 +18,10 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
 
 	"github.com/filigreehq/filigree/pkg/rpc"
+	"github.com/filigreehq/filigree/pkg/telemetry"
 	"github.com/filigreehq/filigree/pkg/worker"
 )
 
@@ -32,6 +30,7 @@ type Flags struct {
 	Listen   string        `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where to serve gRPC; port 0 takes a free one."`
 	Admin    string        `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where to serve /healthz, /readyz and /metrics; port 0 takes a free one."`
 	LogLevel string        `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"What to log to standard error: debug, info, warn or error."`
+	Pprof    bool          `help:"Serve /debug/pprof/profile, heap, allocs, goroutine, mutex and block on --admin, too; whoever reaches it can slow the process down."`
 	Drain    time.Duration `default:"0s" help:"How long to go on serving after readiness was taken back, so that balancers notice."`
 	TLS      rpc.TLS       `embed:"" prefix:"tls-"`
 }
@@ -129,9 +128,13 @@ func Run(ctx context.Context, name string, s Service) error {
 	if err != nil {
 		return fmt.Errorf("--log-level: %w", err)
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})).With("service", name)
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	log := slog.New(worker.LogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))).With("service", name)
+	flush, err := telemetry.Start(ctx, name, log)
+	if err != nil {
+		return err
+	}
+	defer flush()
+	metrics := NewMetrics()
 	server, err := rpc.NewSecureServer(log, flags.TLS)
 	if err != nil {
 		return err
@@ -145,7 +148,19 @@ func Run(ctx context.Context, name string, s Service) error {
 	if err != nil {
 		return fmt.Errorf("serve on --admin %s: %w", flags.Admin, err)
 	}
-	h.Loop("admin", func(ctx context.Context) error { return serveAdmin(ctx, admin, metrics, h, &serving) })
+	ready := func(ctx context.Context) error {
+		if !serving.Load() {
+			return errors.New("not serving")
+		}
+		for _, check := range h.health {
+			err := check(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	h.Loop("admin", func(ctx context.Context) error { return ServeAdmin(ctx, admin, metrics, ready, flags.Pprof) })
 	err = s.Build(ctx, h)
 	if err != nil {
 		return errors.Join(err, h.Stop())
@@ -154,7 +169,7 @@ func Run(ctx context.Context, name string, s Service) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("serve on --listen %s: %w", flags.Listen, err), h.Stop())
 	}
-	h.Loop("grpc", func(ctx context.Context) error { return serveGRPC(ctx, server, lis) })
+	h.Loop("grpc", func(ctx context.Context) error { return rpc.Serve(ctx, server, lis) })
 	serving.Store(true)
 	fmt.Println(strings.Join(append([]string{"ready", name, "grpc=" + lis.Addr().String(), "admin=" + admin.Addr().String()}, h.ready...), " "))
 	log.InfoContext(ctx, "ready", "grpc", lis.Addr().String(), "admin", admin.Addr().String(), "tls", flags.TLS.On())
@@ -170,45 +185,4 @@ func Run(ctx context.Context, name string, s Service) error {
 	}
 	close(h.stopping)
 	return h.Stop()
-}
-
-// serveGRPC serves until ctx ends; then calls under way may finish for a while.
-func serveGRPC(ctx context.Context, server *grpc.Server, lis net.Listener) error {
-	stopped := context.AfterFunc(ctx, func() {
-		cut := time.AfterFunc(5*time.Second, server.Stop)
-		defer cut.Stop()
-		server.GracefulStop()
-	})
-	defer stopped()
-	return server.Serve(lis)
-}
-
-func serveAdmin(ctx context.Context, lis net.Listener, metrics *prometheus.Registry, h *Host, serving *atomic.Bool) error {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
-		defer cancel()
-		if !serving.Load() {
-			http.Error(w, "not serving", http.StatusServiceUnavailable)
-			return
-		}
-		for _, check := range h.health {
-			err := check(ctx)
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusServiceUnavailable)
-				return
-			}
-		}
-		_, _ = w.Write([]byte("ready\n"))
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	closed := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer closed()
-	err := server.Serve(lis)
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }
