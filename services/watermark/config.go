@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/filigreehq/filigree/pkg/sandbox"
+	"github.com/filigreehq/filigree/services/watermark/internal/compile"
 	"github.com/filigreehq/filigree/services/watermark/internal/engine"
-	"github.com/filigreehq/filigree/services/watermark/internal/template"
 )
 
 // Config is how the service works. The zero value is not valid: take DefaultConfig, or have kong fill it.
@@ -20,10 +20,11 @@ type Config struct {
 	MaxObjects int `help:"Largest number of objects of a source." default:"1000000"`
 	// MaxContent is the largest length of all pages' content together, decoded, in bytes.
 	MaxContent int64 `help:"Largest decoded length of all pages' content, in bytes." default:"268435456"`
-	// Memory is what a child process that reads a PDF may allocate, in bytes. Below 128 MiB ordinary files fail.
-	Memory int64 `help:"Memory of a child process that reads a PDF, in bytes." default:"536870912"`
-	// CPU is the processor time of such a child.
-	CPU time.Duration `help:"Processor time of a child process that reads a PDF." default:"20s"`
+	// Memory is what a child process that reads a PDF may allocate, in bytes; its program comes on top. Below 128 MiB
+	// ordinary files fail.
+	Memory int64 `help:"Memory of a child process that reads a PDF, in bytes." default:"369098752"`
+	// CPU is the processor time of such a child. A script of 120 pages takes 0.02 s.
+	CPU time.Duration `help:"Processor time of a child process that reads a PDF." default:"5s"`
 	// Wall is how long such a child may run. Reached before CPU it means that the machine is overloaded.
 	Wall time.Duration `help:"Longest run of a child process that reads a PDF." default:"90s"`
 	// Parallel is how many such children run at once; 0 is one for each processor.
@@ -33,6 +34,8 @@ type Config struct {
 	// OpenRestricted takes sources that are encrypted but open without a password, whose author meant to restrict
 	// printing or copying. Copies carry no such restrictions.
 	OpenRestricted bool `help:"Take sources with usage restrictions that open without a password."`
+	// CacheBytes is what templates may take in memory; each takes about what its source does.
+	CacheBytes int64 `help:"Memory for templates, in bytes." default:"268435456"`
 	// AcceptUnsandboxed runs where the kernel cannot confine a child. Then a hostile PDF that finds a way into the
 	// reader has the rights of this process.
 	AcceptUnsandboxed bool `name:"i-accept-unsandboxed-pdf" help:"Open PDFs even where the kernel cannot confine the process that does."`
@@ -41,7 +44,8 @@ type Config struct {
 // DefaultConfig is what the flags' defaults are.
 func DefaultConfig() Config {
 	return Config{
-		MaxPages: 5000, MaxObjects: 1_000_000, MaxContent: 256 << 20, Memory: 512 << 20, CPU: 20 * time.Second, Wall: 90 * time.Second,
+		MaxPages: 5000, MaxObjects: 1_000_000, MaxContent: 256 << 20, Memory: 352 << 20, CPU: 5 * time.Second, Wall: 90 * time.Second,
+		CacheBytes: 256 << 20,
 	}
 }
 
@@ -67,6 +71,9 @@ func (c Config) Validate() error {
 	if c.Wall < c.CPU {
 		wrong("wall is %s: want at least cpu, %s", c.Wall, c.CPU)
 	}
+	if c.CacheBytes < 0 {
+		wrong("cache-bytes is %d: want 0 or more", c.CacheBytes)
+	}
 	if c.Parallel < 0 {
 		wrong("parallel is %d: want 0 or more", c.Parallel)
 	}
@@ -87,8 +94,8 @@ func (c Config) engine() engine.Config {
 		parallel = runtime.GOMAXPROCS(0)
 	}
 	return engine.Config{
-		Limits:  template.Limits{Pages: c.MaxPages, Objects: c.MaxObjects, Content: c.MaxContent},
+		Limits:  compile.Limits{Pages: c.MaxPages, Objects: c.MaxObjects, Content: c.MaxContent},
 		Sandbox: sandbox.Limits{Memory: c.Memory, CPU: c.CPU, Wall: c.Wall, Unconfined: c.AcceptUnsandboxed},
-		TempDir: c.TempDir, Parallel: parallel, OpenRestricted: c.OpenRestricted,
+		TempDir: c.TempDir, Parallel: parallel,
 	}
 }

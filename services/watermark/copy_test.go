@@ -82,7 +82,7 @@ func centred(t *testing.T, src, out string) {
 		}
 	}
 	x, y = x/n/float64(a.width), y/n/float64(a.height)
-	if n == 0 || x < 0.4 || x > 0.6 || y < 0.4 || y > 0.65 {
+	if n == 0 || x < 0.3 || x > 0.7 || y < 0.35 || y > 0.65 { // what is woven in lies anywhere
 		t.Errorf("the mark's middle is at (%.2f, %.2f) of the page, want it near the middle", x, y)
 	}
 }
@@ -152,9 +152,9 @@ func TestAPasswordOpensItsCopyOnly(t *testing.T) {
 			if err != nil || len(marked) != 3 {
 				t.Fatalf("%d pages: %v", len(marked), err)
 			}
-			changed, ruined := difference(plain[2], marked[2])
-			if changed < 0.01 || ruined > 0.05 {
-				t.Errorf("page 3 of the locked copy: %.3f changed, %.3f ruined", changed, ruined)
+			d := difference(plain[2], marked[2])
+			if d.changed < visible || d.strongly > ruined {
+				t.Errorf("page 3 of the locked copy: %.3f changed, %.3f strongly", d.changed, d.strongly)
 			}
 		}
 	}

@@ -13,6 +13,9 @@ import (
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
+	if os.Getenv(serviceEnv) != "" {
+		os.Exit(serve())
+	}
 	os.Exit(m.Run())
 }
 

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"image"
+	"image/png"
 	"io"
 	"log/slog"
 	"os"
@@ -87,7 +89,7 @@ func TestPrepareSaysWhatCopiesWillBeLike(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &watermarkv1.PrepareResponse{
-		Pages: 3, Notes: []string{"scripts are left out"},
+		Pages: 3, Notes: []string{"scripts are left out"}, MediaType: "application/pdf",
 		Placement: &watermarkv1.Placement{Runs: []*watermarkv1.PageRun{
 			{Count: 1, Box: []float64{10, 20, 600, 700}, Rotate: 270, UserUnit: 2},
 			{Count: 2, Box: []float64{0, 0, 612, 792}, UserUnit: 1},
@@ -137,6 +139,7 @@ func TestEveryPartOfARequestCounts(t *testing.T) {
 	b := newBench(t)
 	file := b.upload(t, pages(1, "", "").bytes())
 	other := b.upload(t, pages(2, "", "").bytes())
+	b.in(t, "other", pages(1, "", "").bytes())
 	base := &watermarkv1.StampRequest{Production: production, File: file, Fields: map[string]string{"name": "A", "email": "b"}, Item: "i", Revision: 1}
 	seen := map[string]string{}
 	for name, change := range map[string]func(*watermarkv1.StampRequest){
@@ -148,6 +151,14 @@ func TestEveryPartOfARequestCounts(t *testing.T) {
 		"item":       func(r *watermarkv1.StampRequest) { r.Item = "j" },
 		"revision":   func(r *watermarkv1.StampRequest) { r.Revision = 2 },
 		"password":   func(r *watermarkv1.StampRequest) { r.Password = &watermarkv1.PasswordId{Recipient: "r", Generation: 1} },
+		"production": func(r *watermarkv1.StampRequest) { r.Production = "other" },
+		"e-mail":     func(r *watermarkv1.StampRequest) { r.Fields["email"] = "c" },
+		"layout":     func(r *watermarkv1.StampRequest) { r.Mark = &watermarkv1.Mark{Layout: "tiled"} },
+		"color":      func(r *watermarkv1.StampRequest) { r.Mark = &watermarkv1.Mark{Color: "#336699"} },
+		"opacity":    func(r *watermarkv1.StampRequest) { r.Mark = &watermarkv1.Mark{Opacity: 30} },
+		"size":       func(r *watermarkv1.StampRequest) { r.Mark = &watermarkv1.Mark{Size: 20} },
+		"pages":      func(r *watermarkv1.StampRequest) { r.Mark = &watermarkv1.Mark{Pages: "2"} },
+		"recipient":  func(r *watermarkv1.StampRequest) { r.Password = &watermarkv1.PasswordId{Recipient: "s", Generation: 1} },
 		"generation": func(r *watermarkv1.StampRequest) { r.Password = &watermarkv1.PasswordId{Recipient: "r", Generation: 2} },
 	} {
 		req, ok := proto.Clone(base).(*watermarkv1.StampRequest)
@@ -177,7 +188,7 @@ func TestStampRefusesForGood(t *testing.T) {
 		change             func(*watermarkv1.StampRequest)
 	}{
 		{"a field nobody has", "MARK_FIELD_UNKNOWN", "{agent}", func(r *watermarkv1.StampRequest) { r.Mark = &watermarkv1.Mark{Template: "{agent}"} }},
-		{"a letter that cannot be drawn", "MARK_GLYPH_MISSING", "U+5F20", func(r *watermarkv1.StampRequest) { r.Fields["name"] = "张伟" }},
+		{"a letter that cannot be drawn", "MARK_GLYPH_MISSING", "U+1F600", func(r *watermarkv1.StampRequest) { r.Fields["name"] = "Zoë 😀" }},
 		{"a mark without text", "MARK_EMPTY", "empty", func(r *watermarkv1.StampRequest) { r.Fields = nil }},
 		{"a file that is gone", "FILE_MISSING", "script.pdf", func(r *watermarkv1.StampRequest) {
 			r.File = &watermarkv1.File{Sha256: strings.Repeat("0", 64), Name: "script.pdf"}
@@ -200,6 +211,69 @@ func TestStampRefusesForGood(t *testing.T) {
 				t.Errorf("%q does not say %q", f.Message, c.says)
 			}
 		})
+	}
+}
+
+// A name or an address that the mark does not show is sealed in the copy, and counts as well.
+func TestWhoseCopyItIsCounts(t *testing.T) {
+	b := newBench(t)
+	req := &watermarkv1.StampRequest{Production: production, File: b.upload(t, pages(1, "", "").bytes()), Item: "i", Mark: &watermarkv1.Mark{Template: "Confidential"}}
+	seen := map[string]bool{}
+	for _, fields := range []map[string]string{nil, {"name": "A"}, {"email": "A"}, {"name": "A", "email": "b"}, {"name": "Ab"}} {
+		req.Fields = fields
+		resp, err := b.server.Stamp(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := string(b.fetch(t, resp.GetArtifact()))
+		if seen[data] {
+			t.Errorf("%v gets somebody else's copy", fields)
+		}
+		seen[data] = true
+	}
+}
+
+// Pictures go the way of documents.
+func TestPicturesAreServed(t *testing.T) {
+	b := newBench(t)
+	one, two := b.replica(t), b.replica(t)
+	var data bytes.Buffer
+	err := png.Encode(&data, image.NewGray(image.Rect(0, 0, 400, 300)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := b.upload(t, data.Bytes())
+	prepared, err := one.Prepare(t.Context(), &watermarkv1.PrepareRequest{Production: production, File: f})
+	if err != nil || prepared.GetPages() != 1 || prepared.GetMediaType() != "image/png" || len(prepared.GetPlacement().GetRuns()) != 1 {
+		t.Fatalf("%v, %v", prepared, err)
+	}
+	a := stamped(t, one, order(f, "i"))
+	first := b.fetch(t, a)
+	img, err := png.Decode(bytes.NewReader(first))
+	if err != nil || img.Bounds().Dx() != 400 || a.GetMediaType() != "image/png" || a.GetPages() != 1 {
+		t.Errorf("%v, %v", a, err)
+	}
+	b.drop(t, a.GetKey())
+	again := stamped(t, two, order(f, "i"))
+	if !proto.Equal(a, again) || !bytes.Equal(first, b.fetch(t, again)) || two.reads() != 0 {
+		t.Errorf("the second replica made %v after reading the source %d times, the first made %v", again, two.reads(), a)
+	}
+	if bytes.Equal(first, b.fetch(t, stamped(t, two, order(f, "j")))) {
+		t.Error("two items' copies are the same")
+	}
+	req := order(f, "i")
+	req.Password = &watermarkv1.PasswordId{Recipient: "r", Generation: 1}
+	_, err = one.Stamp(t.Context(), req)
+	wantFault(t, err, "PASSWORD_UNSUPPORTED")
+
+	good := b.read(t, templateKey(f))
+	bad := bytes.Clone(good)
+	bad[len(bad)/2] ^= 1
+	b.put(t, templateKey(f), bad)
+	r := b.replica(t)
+	stamped(t, r, order(f, "i"))
+	if r.reads() != 1 || !bytes.Equal(good, b.read(t, templateKey(f))) {
+		t.Error("a damaged template was not made anew")
 	}
 }
 

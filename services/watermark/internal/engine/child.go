@@ -9,10 +9,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/filigreehq/filigree/pkg/mark"
 	"github.com/filigreehq/filigree/pkg/sandbox"
-	"github.com/filigreehq/filigree/services/watermark/internal/pdf"
-	"github.com/filigreehq/filigree/services/watermark/internal/stamp"
+	"github.com/filigreehq/filigree/services/watermark/internal/compile"
+	"github.com/filigreehq/filigree/services/watermark/internal/picture"
 	"github.com/filigreehq/filigree/services/watermark/internal/template"
 )
 
@@ -22,72 +21,79 @@ func init() { sandbox.Register(function, work) }
 
 // job is what the child is told, on a pipe.
 type job struct {
-	Limits   template.Limits
-	Template string
-	Fields   map[string]string
-	Seed     pdf.Seed
-	Password string
+	Limits compile.Limits
 }
 
-// answer is what the child says: a refusal, or a report.
+// answer is what the child says: a refusal, or nothing.
 type answer struct {
-	Refused  *template.Error `json:",omitempty"`
-	Unmarked *mark.Error     `json:",omitempty"`
-	Report   Report
+	Refused *compile.Error `json:",omitempty"`
 }
 
-// work runs in the child: it reads the first file and writes the copy to the second, if there is one.
+// work runs in the child: it reads the first file and writes the template to the second.
 func work(files []*os.File, args []byte) ([]byte, error) {
 	var j job
 	err := json.Unmarshal(args, &j)
 	if err != nil {
 		return nil, fmt.Errorf("read job: %w", err)
 	}
-	var to io.Writer = io.Discard
-	if len(files) > 1 {
-		to = files[1]
+	if len(files) != 2 {
+		return nil, errors.New("want a source and a file for the template")
 	}
 	info, err := files[0].Stat()
 	if err != nil {
 		return nil, err
 	}
+	var a answer
 	// Its own position: the descriptor's is shared with whoever handed it in.
-	report, err := copyOf(io.NewSectionReader(files[0], 0, info.Size()), to, j)
-	a := answer{Report: report}
-	if err != nil && !errors.As(err, &a.Refused) && !errors.As(err, &a.Unmarked) {
+	err = read(io.NewSectionReader(files[0], 0, info.Size()), files[1], j)
+	if err != nil && !errors.As(err, &a.Refused) {
 		return nil, err
 	}
 	return json.Marshal(a)
 }
 
-func copyOf(from io.ReadSeeker, to io.Writer, j job) (Report, error) {
-	m, err := mark.Compose(j.Template, j.Fields)
-	if err != nil {
-		return Report{}, err
-	}
-	t, err := template.Read(context.Background(), from, j.Limits) // the child's life is its deadline
-	if err != nil {
-		return Report{}, err
-	}
-	report := describe(t)
+func read(from *io.SectionReader, to io.Writer, j job) error {
 	out := bufio.NewWriterSize(to, 256<<10)
-	err = stamp.Write(out, t, m, pdf.Options{Seed: j.Seed, Password: j.Password})
-	if err != nil {
-		return Report{}, err
+	head := make([]byte, headLen)
+	n, err := from.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read source: %w", err)
 	}
-	return report, out.Flush()
+	if isPicture(head[:n]) {
+		err = readPicture(from, out, head[:n])
+	} else {
+		err = readDocument(from, out, j)
+	}
+	if err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
-// describe folds consecutive pages that are alike.
-func describe(t *template.Template) Report {
-	r := Report{Pages: len(t.Pages), Notes: t.Notes}
-	for _, p := range t.Pages {
-		page := mark.Page{Box: p.Box, Rotate: p.Rotate, Unit: p.Unit}
-		if n := len(r.Runs); n > 0 && r.Runs[n-1].Page == page {
-			r.Runs[n-1].Count++
-			continue
-		}
-		r.Runs = append(r.Runs, Run{Count: 1, Page: page})
+func readDocument(from io.ReadSeeker, to io.Writer, j job) error {
+	t, err := compile.Compile(context.Background(), from, j.Limits) // the child's life is its deadline
+	if err != nil {
+		return err
 	}
-	return r
+	return template.Write(to, t)
+}
+
+// headLen is how much of a source says what it is.
+const headLen = 16
+
+// isPicture reports whether a source that begins so is a picture, of a kind that is taken or not.
+func isPicture(head []byte) bool {
+	return picture.MediaType(head) != "" || picture.Unsupported(head) != nil
+}
+
+func readPicture(from io.Reader, to io.Writer, head []byte) error {
+	err := picture.Unsupported(head)
+	if err == nil {
+		_, err = picture.Compile(from, to, picture.DefaultLimits())
+	}
+	var refusal *picture.Error
+	if errors.As(err, &refusal) {
+		return &compile.Error{Reason: refusal.Reason, Message: refusal.Message}
+	}
+	return err
 }

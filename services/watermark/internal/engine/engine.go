@@ -1,5 +1,6 @@
-// Package engine makes copies of sources nobody trusts: the reading and writing happens in a sandboxed child, which is
-// started for each copy, gets the source and an empty file, and is gone afterwards. This process never parses a PDF.
+// Package engine turns sources nobody trusts into templates, and templates into copies. A source is read in a sandboxed
+// child, which gets it and an empty file, and is gone afterwards; this process never parses one. What the child made is
+// parsed here as a template, which refuses what is none, and stamped without any further look at the source.
 //
 // A source that cannot be read as it is goes through qpdf, sandboxed likewise, and is tried once more.
 package engine
@@ -9,32 +10,32 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
-	"github.com/filigreehq/filigree/pkg/mark"
 	"github.com/filigreehq/filigree/pkg/sandbox"
-	"github.com/filigreehq/filigree/services/watermark/internal/pdf"
+	"github.com/filigreehq/filigree/services/watermark/internal/compile"
+	"github.com/filigreehq/filigree/services/watermark/internal/picture"
+	"github.com/filigreehq/filigree/services/watermark/internal/preflight"
 	"github.com/filigreehq/filigree/services/watermark/internal/template"
 )
 
 // Config bounds the work.
 type Config struct {
-	Limits template.Limits
+	Limits compile.Limits
 	// Sandbox bounds a child; its Output is set for each source.
 	Sandbox sandbox.Limits
-	// TempDir is where repaired sources lie while they are used; the system's if empty.
+	// TempDir is where templates and documents lie while they are made and looked at; the system's if empty.
 	TempDir string
 	// Parallel is how many children run at once.
 	Parallel int
-	// OpenRestricted takes sources that are encrypted but need no password to be opened.
-	OpenRestricted bool
 }
 
-// Engine makes copies. It is safe for concurrent use.
+// Engine reads sources. It is safe for concurrent use.
 type Engine struct {
 	cfg   Config
 	log   *slog.Logger
@@ -46,92 +47,80 @@ func New(cfg Config, log *slog.Logger) *Engine {
 	return &Engine{cfg: cfg, log: log, slots: make(chan struct{}, cfg.Parallel)}
 }
 
-// Report is what is known of a source.
-type Report struct {
-	Pages int
-	Notes []string
-	Runs  []Run
-}
-
-// Run is a number of consecutive pages alike.
-type Run struct {
-	Count int
-	Page  mark.Page
-}
-
-// Recipe is all that a copy depends on besides its source.
-type Recipe struct {
-	Template string
-	Fields   map[string]string
-	Seed     pdf.Seed
-	// Password locks the copy if it is not empty.
-	Password string
-}
-
-// Inspect reads src and reports what copies of it will be like. It makes one with a sample mark to nowhere, so that
-// what passes here can be stamped. Errors are those of Stamp.
-func (e *Engine) Inspect(ctx context.Context, src *os.File) (Report, error) {
-	return e.run(ctx, job{Limits: e.cfg.Limits, Template: "{name}", Fields: map[string]string{"name": "Sample"}}, src, nil)
-}
-
-// Stamp writes a copy of src to dst, which must be empty. It refuses for good with a *mark.Error or a *template.Error;
-// a *sandbox.Error says that this machine could not do it now. dst is of no use after an error.
-func (e *Engine) Stamp(ctx context.Context, src, dst *os.File, r Recipe) (Report, error) {
-	_, err := mark.Compose(r.Template, r.Fields) // refuses what cannot be drawn before a child is started
-	if err != nil {
-		return Report{}, err
-	}
-	return e.run(ctx, job{Limits: e.cfg.Limits, Template: r.Template, Fields: r.Fields, Seed: r.Seed, Password: r.Password}, src, dst)
-}
-
-// run has a child do j, on a repaired source if need be.
-func (e *Engine) run(ctx context.Context, j job, src, dst *os.File) (Report, error) {
+// Compile makes a template of src and returns its bytes, for Open. restricted takes a source that is encrypted but opens
+// without a password. It refuses for good with a *compile.Error; a *sandbox.Error says that this machine could not do it
+// now.
+func (e *Engine) Compile(ctx context.Context, src *os.File, restricted bool) ([]byte, error) {
 	select {
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
 	case <-ctx.Done():
-		return Report{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	report, err := e.child(ctx, j, src, dst)
-	for _, args := range e.remedies(err) {
-		if err == nil {
+	j := job{Limits: e.cfg.Limits}
+	raw, err := e.child(ctx, j, src)
+	var refusal *compile.Error
+	if errors.As(err, &refusal) && refusal.Doubt && !e.encrypted(ctx, src) {
+		j.Limits.Plain = true
+		raw, err = e.child(ctx, j, src)
+	}
+	for _, args := range remedies(err, restricted) {
+		if err == nil || passing(err) {
 			break
 		}
 		j.Limits.Lenient = true
-		report, err = e.again(ctx, j, src, dst, args)
+		raw, err = e.again(ctx, j, src, args)
 		if ctx.Err() != nil {
-			return Report{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
-	return report, final(err)
+	return raw, final(err)
 }
 
+// encrypted asks qpdf whether src is; in doubt it is.
+func (e *Engine) encrypted(ctx context.Context, src *os.File) bool {
+	tool, err := sandbox.Command(e.limits(src), "qpdf", "--is-encrypted", "/proc/self/fd/3")
+	if err != nil {
+		return true
+	}
+	tool.Files = []*os.File{src}
+	err = tool.Run(ctx)
+	var exit *exec.ExitError
+	return !errors.As(err, &exit) || exit.ExitCode() != notEncrypted
+}
+
+// notEncrypted is qpdf's exit status for --is-encrypted of a file that is not.
+const notEncrypted = 2
+
 // again writes the source anew and does j on that; on the source itself, leniently, if it cannot be written.
-func (e *Engine) again(ctx context.Context, j job, src, dst *os.File, args []string) (Report, error) {
+func (e *Engine) again(ctx context.Context, j job, src *os.File, args []string) ([]byte, error) {
 	repaired, err := e.repair(ctx, src, args...)
+	if passing(err) {
+		return nil, err
+	}
 	if err != nil {
 		e.log.DebugContext(ctx, "source not repaired", "err", err)
-		repaired = src
-	} else {
-		defer func() { _ = repaired.Close() }() // it is unlinked already
+		return e.child(ctx, j, src)
 	}
-	if dst != nil {
-		err = rewind(dst)
-		if err != nil {
-			return Report{}, err
-		}
-	}
-	return e.child(ctx, j, repaired, dst)
+	defer func() { _ = repaired.Close() }() // it is unlinked already
+	return e.child(ctx, j, repaired)
+}
+
+// passing reports whether err says nothing of the source: this machine had no room or no time for it just now.
+func passing(err error) bool {
+	var ended *sandbox.Error
+	return errors.Is(err, ErrDisk) || errors.As(err, &ended) &&
+		(ended.Kind == sandbox.Time || ended.Kind == sandbox.Killed || ended.Kind == sandbox.Unavailable)
 }
 
 // remedies lists the ways of writing a source anew that can help against err, the gentlest first.
-func (e *Engine) remedies(err error) [][]string {
+func remedies(err error, restricted bool) [][]string {
 	// Pictures come out of the second way bigger than they were, but what their filters are called no longer matters.
 	rewrite := [][]string{nil, {"--decode-level=all", "--stream-data=uncompress"}}
-	var refusal *template.Error
+	var refusal *compile.Error
 	var ended *sandbox.Error
 	switch {
-	case errors.As(err, &refusal) && refusal.Reason == "PDF_ENCRYPTED" && e.cfg.OpenRestricted:
+	case errors.As(err, &refusal) && refusal.Reason == "PDF_ENCRYPTED" && restricted:
 		return [][]string{{"--decrypt"}}
 	case errors.As(err, &refusal) && (refusal.Reason == "PDF_BROKEN" || refusal.Reason == "PDF_NO_PAGES"):
 		return rewrite
@@ -150,57 +139,87 @@ func final(err error) error {
 	}
 	switch ended.Kind {
 	case sandbox.Memory, sandbox.CPU, sandbox.Output, sandbox.Crash:
-		return template.TooComplex(ended.Error())
+		return compile.TooComplex(ended.Error())
 	}
 	return err
 }
 
-func rewind(f *os.File) error {
-	err := f.Truncate(0)
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	return err
-}
-
-// child runs j once.
-func (e *Engine) child(ctx context.Context, j job, src, dst *os.File) (Report, error) {
+// child does j once and returns the template.
+func (e *Engine) child(ctx context.Context, j job, src *os.File) ([]byte, error) {
 	args, err := json.Marshal(j)
 	if err != nil {
-		return Report{}, err
+		return nil, err
 	}
-	req := sandbox.Request{Args: args, Files: []*os.File{src}, Limits: e.limits(src)}
-	if dst != nil {
-		req.Files = append(req.Files, dst)
-	}
-	started := time.Now()
-	out, err := sandbox.Run(ctx, function, req)
+	dst, err := e.scratch("template-*")
 	if err != nil {
-		return Report{}, err
+		return nil, err
+	}
+	defer func() { _ = dst.Close() }() // unlinked, and read before
+	started := time.Now()
+	out, err := sandbox.Run(ctx, function, sandbox.Request{Args: args, Files: []*os.File{src, dst}, Limits: e.limits(src)})
+	if err != nil {
+		return nil, full(err)
 	}
 	var a answer
 	err = json.Unmarshal(out, &a)
 	if err != nil {
-		return Report{}, fmt.Errorf("read a child's answer: %w", err)
+		return nil, fmt.Errorf("read a child's answer: %w", err)
 	}
-	e.log.DebugContext(ctx, "child", "took", time.Since(started), "refused", a.Refused, "unmarked", a.Unmarked)
-	switch {
-	case a.Refused != nil:
-		return Report{}, a.Refused
-	case a.Unmarked != nil:
-		return Report{}, a.Unmarked
+	e.log.DebugContext(ctx, "source read", "took", time.Since(started), "refused", a.Refused)
+	if a.Refused != nil {
+		return nil, a.Refused
 	}
-	return a.Report, nil
+	info, err := dst.Stat()
+	if err != nil {
+		return nil, err
+	}
+	raw := make([]byte, info.Size())
+	_, err = dst.ReadAt(raw, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read template: %w", err)
+	}
+	return raw, nil
 }
 
-// limits allow a copy a multiple of its source.
+// maxPicture is how long the template of a picture may be, whatever its file's length: its pixels take what they take.
+const maxPicture = 512 << 20
+
+// limits allow a template a multiple of its source.
 func (e *Engine) limits(src *os.File) sandbox.Limits {
 	l := e.cfg.Sandbox
 	info, err := src.Stat()
 	if err == nil {
 		l.Output = 3*info.Size() + 64<<20
 	}
+	head := make([]byte, headLen)
+	n, _ := src.ReadAt(head, 0) // what cannot be read is found out by the child
+	if isPicture(head[:n]) {
+		l.Output = maxPicture
+	}
 	return l
+}
+
+// ErrDisk is what lies behind the error where no temporary file can be made, or none as long as is needed.
+var ErrDisk = errors.New("no temporary file")
+
+// full finds out whether err comes of a disk that is full. A child can say so in words only.
+func full(err error) error {
+	if err == nil || !errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), preflight.NoSpace) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDisk, err)
+}
+
+// scratch makes a temporary file without a name.
+func (e *Engine) scratch(pattern string) (*os.File, error) {
+	f, err := os.CreateTemp(e.cfg.TempDir, pattern)
+	if err == nil {
+		err = os.Remove(f.Name())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	return f, nil
 }
 
 // repair writes src anew through qpdf, to a file that is unlinked already.
@@ -211,25 +230,41 @@ func (e *Engine) repair(ctx context.Context, src *os.File, args ...string) (*os.
 	if err != nil {
 		return nil, err
 	}
-	out, err := os.CreateTemp(e.cfg.TempDir, "repaired-*")
+	out, err := e.scratch("repaired-*")
 	if err != nil {
 		return nil, err
 	}
-	err = os.Remove(out.Name())
-	if err == nil {
-		tool.Files, tool.Stdout = []*os.File{src}, out
-		err = tool.Run(ctx)
-	}
+	tool.Files, tool.Stdout = []*os.File{src}, out
+	err = tool.Run(ctx)
 	if err == nil {
 		var info os.FileInfo
 		info, err = out.Stat()
 		if err == nil && info.Size() == 0 {
 			err = errors.New("qpdf wrote nothing")
 		}
+		if err == nil {
+			err = preflight.Whole(out)
+		}
 	}
 	if err != nil {
 		_ = out.Close() // the first error is the one to tell
-		return nil, fmt.Errorf("repair: %s", strings.TrimSpace(err.Error()))
+		return nil, fmt.Errorf("repair: %w", full(err))
 	}
 	return out, nil
+}
+
+// Open reads what Compile returned, which must not change any more.
+func Open(raw []byte) (*Template, error) {
+	if template.Is(raw) {
+		t, err := template.Parse(raw)
+		if err != nil {
+			return nil, err
+		}
+		return &Template{pdf: t}, nil
+	}
+	t, err := picture.Open(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", template.ErrDamaged, err)
+	}
+	return &Template{picture: t, size: int64(len(raw))}, nil
 }

@@ -1,14 +1,13 @@
-// Package pdf is what a copy is written with: objects, their serialised form, encryption, and the repair of a page's
-// content so that something can safely be drawn after it (ISO 32000-2). It reads no files.
+// Package pdf has the objects that PDF files are made of, and how they are written (ISO 32000-2, 7.3). It reads no files.
 //
-// Everything written is a function of its input: dictionaries in the order of their keys, no clock, no randomness.
+// What is written is a function of what is given: dictionaries in the order of their keys.
 package pdf
 
 import (
-	"compress/zlib"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Object is nil (null), bool, int64, float64, Name, String, Array, Dict, Ref or *Stream.
@@ -39,11 +38,8 @@ type Stream struct {
 type Document struct {
 	// Version is 1.7 or 2.0.
 	Version string
-	Root    Ref
-	Info    Ref
 
 	objects []Object
-	deflate *zlib.Writer
 }
 
 // Add appends an indirect object, which may be set later, and returns the reference to it.
@@ -61,11 +57,13 @@ func (d *Document) Get(ref Ref) Object { return d.objects[ref-1] }
 // Len is the number of indirect objects.
 func (d *Document) Len() int { return len(d.objects) }
 
-// sealer encrypts one string. A nil sealer leaves strings as they are.
-type sealer func([]byte) []byte
+// Writer writes objects as they stand in a file. Number gives the object number of a reference.
+type Writer struct {
+	Number func(Ref) int
+}
 
-// appendObject writes o.
-func appendObject(dst []byte, o Object, seal sealer) []byte {
+// Append writes o.
+func (w Writer) Append(dst []byte, o Object) []byte {
 	switch o := o.(type) {
 	case bool:
 		return strconv.AppendBool(dst, o)
@@ -76,46 +74,52 @@ func appendObject(dst []byte, o Object, seal sealer) []byte {
 	case Name:
 		return appendName(dst, o)
 	case String:
-		return appendString(dst, o, seal)
+		return appendString(dst, o)
 	case Array:
 		dst = append(dst, '[')
 		for i, e := range o {
 			if i > 0 {
 				dst = append(dst, ' ')
 			}
-			dst = appendObject(dst, e, seal)
+			dst = w.Append(dst, e)
 		}
 		return append(dst, ']')
 	case Dict:
-		return appendDict(dst, o, seal)
+		dst = append(dst, "<<"...)
+		dst = w.AppendEntries(dst, o)
+		return append(dst, ">>"...)
 	case Ref:
-		dst = strconv.AppendInt(dst, int64(o), 10)
+		dst = strconv.AppendInt(dst, int64(w.Number(o)), 10)
 		return append(dst, " 0 R"...)
 	}
 	return append(dst, "null"...)
 }
 
-func appendDict(dst []byte, d Dict, seal sealer) []byte {
+// AppendEntries writes the entries of d, in the order of their keys, without delimiters; none without a key.
+func (w Writer) AppendEntries(dst []byte, d Dict) []byte {
 	keys := make([]Name, 0, len(d))
 	for k, v := range d {
-		if v != nil {
+		if v != nil && k != "" {
 			keys = append(keys, k)
 		}
 	}
 	slices.Sort(keys)
-	dst = append(dst, "<<"...)
 	for _, k := range keys {
 		dst = appendName(dst, k)
 		dst = append(dst, ' ')
-		dst = appendObject(dst, d[k], seal)
+		dst = w.Append(dst, d[k])
 	}
-	return append(dst, ">>"...)
+	return dst
 }
 
+// largest is beyond every number that means something in a document, and within what readers take for a whole one.
+const largest = 1e15
+
 func appendReal(dst []byte, v float64) []byte {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	if math.IsNaN(v) {
 		return append(dst, '0')
 	}
+	v = max(-largest, min(largest, v))
 	return strconv.AppendFloat(dst, v, 'f', -1, 64)
 }
 
@@ -128,7 +132,7 @@ func appendName(dst []byte, n Name) []byte {
 		if c == 0 {
 			continue // a name cannot hold it
 		}
-		if c <= ' ' || c > '~' || c == '#' || kinds[c] == delimiter {
+		if c <= ' ' || c > '~' || c == '#' || strings.IndexByte("()<>[]{}/%", c) >= 0 {
 			dst = append(dst, '#', hexDigits[c>>4], hexDigits[c&15])
 			continue
 		}
@@ -137,10 +141,7 @@ func appendName(dst []byte, n Name) []byte {
 	return dst
 }
 
-func appendString(dst []byte, s []byte, seal sealer) []byte {
-	if seal != nil {
-		s = seal(s)
-	}
+func appendString(dst []byte, s []byte) []byte {
 	plain := true
 	for _, c := range s {
 		plain = plain && c >= ' ' && c <= '~'

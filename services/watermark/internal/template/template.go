@@ -1,194 +1,174 @@
-// Package template reads a source document once and makes of it what copies are built from: its pages, and everything
-// reachable from them, converted object by object.
+// Package template is the form in which a source is kept once it was read: everything that all of its copies share, cut
+// where they differ. A copy is made from it by copying, without any parsing (package stamp).
 //
-// What is taken over is what is allowed, not what is not forbidden: of the catalogue and of each page only keys known
-// here, no scripts, no actions that start, fetch or send anything, no attachments, no multimedia, no metadata,
-// thumbnails or private data of other programs, and nothing that no page leads to, earlier revisions and removed pages
-// above all.
+// # Format, version 1
 //
-// It reads what strangers made, through pdfcpu without its validator, and belongs into a sandbox: memory and time are
-// bounded there, counts here.
+// A template is a sequence of bytes:
+//
+//	magic      8 bytes: "FGTPL\r\n" and the version, 1
+//	length     of the directory, in bytes
+//	directory  as below
+//	data       the bytes of all pieces that are kept, in the order of the directory, without gaps
+//	sum        32 bytes: SHA-256 of all bytes before it
+//
+// Numbers are unsigned, in base 128, seven bits a byte, the lowest first, the highest bit of a byte saying that another
+// follows (as in protocol buffers). A text is its length and its bytes. A real is the 8 bytes of its IEEE 754 form, lowest
+// first. The directory is, in this order:
+//
+//	version    text: of PDF, "1.7" or "2.0"
+//	root       number of the catalogue's object
+//	packed     how many objects are in object streams: they are the objects 1 to packed
+//	per        how many of them share one object stream; the last may hold fewer
+//	first      index, from 0, of the first object stream in the list of streams; the following ones are, too
+//	prefix     text: how names begin that no resource of the source has
+//	info       text: entries of the document information dictionary, in PDF syntax
+//	entries    a piece: the cross-reference entries of the objects 0 to packed
+//	pages      count of runs, and for each: count of consecutive pages alike, 4 reals of the visible box (x0, y0, x1, y1),
+//	           quarter turns clockwise for display (0 to 3), a real: user space unit in 1/72 inch
+//	notes      count, and so many texts
+//	streams    count, and for each: its dictionary as text, in PDF syntax, without "<<", "/Length" and ">>"; count of pieces;
+//	           the pieces
+//
+// A piece is its kind and what the kind needs:
+//
+//	0  kept: length of its bytes in the data
+//	1  deflated: length of its bytes in the data; length of what they stand for; the Adler-32 of that. The bytes are blocks
+//	   of RFC 1951 that refer to nothing before them, the last block is not final, and they end on a whole byte
+//	2  strokes, 3 picture, 4 top: something a copy draws, as content of a page; number of the page, from 0
+//
+// A stream has either one piece of kind 0, which is its data, or pieces of the other kinds that together are one zlib
+// stream (RFC 1950): two bytes of header, the pieces, each slot as a stored block, the last one final, and Adler-32.
+//
+// Object numbers: 1 to packed are in object streams, packed+1+i is stream i. Behind them come a copy's own objects, at
+// fixed distances (see Own): whatever the copy's mark is, resources of pages can refer to its parts.
+//
+// Cross-reference entries have the widths 1, 5 and 2 (ISO 32000-2, 7.5.8).
 package template
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"io"
 
-	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
-	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/model"
-	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu/types"
-
-	"github.com/filigreehq/filigree/services/watermark/internal/pdf"
+	"github.com/filigreehq/filigree/pkg/mark"
 )
 
-// Limits bounds what a source may have.
-type Limits struct {
-	Pages int
-	// Objects reachable from its pages.
-	Objects int
-	// Content is the length of all pages' decoded content, in bytes.
-	Content int64
-	// Lenient goes without objects that cannot be read, instead of calling the source broken.
-	Lenient bool
+// Version is the format's.
+const Version = 1
+
+// Kind is what a piece is.
+type Kind int
+
+const (
+	// Kept bytes are a stream's data as they are.
+	Kept Kind = iota
+	// Deflated bytes are part of a stream's data.
+	Deflated
+	// Strokes, Picture and Top are slots: content that each copy makes for itself.
+	Strokes
+	Picture
+	Top
+)
+
+// Piece is part of a stream.
+type Piece struct {
+	Kind Kind
+	// Bytes of a piece that is kept or deflated.
+	Bytes []byte
+	// Length is that of what deflated bytes stand for, and Adler its checksum.
+	Length int64
+	Adler  uint32
+	// Page of a slot, from 0.
+	Page int
 }
 
-// Error refuses a source. Its message is for people.
-type Error struct {
-	// Reason is FILE_EMPTY, PDF_NOT_A_PDF, PDF_ENCRYPTED, PDF_BROKEN, PDF_NO_PAGES, PDF_TOO_MANY_PAGES or
-	// PDF_TOO_COMPLEX.
-	Reason  string
-	Message string
-	// Detail is for logs.
-	Detail string
+// Stream is a stream object.
+type Stream struct {
+	// Dict is its dictionary without delimiters and without its length.
+	Dict   []byte
+	Pieces []Piece
 }
 
-func (e *Error) Error() string {
-	if e.Detail == "" {
-		return e.Message
-	}
-	return e.Message + " (" + e.Detail + ")"
+// Woven reports whether the stream has slots.
+func (s *Stream) Woven() bool { return len(s.Pieces) != 1 || s.Pieces[0].Kind != Kept }
+
+// Run is a number of consecutive pages alike.
+type Run struct {
+	Count int
+	Page  mark.Page
 }
 
-// Page is one page of a template.
-type Page struct {
-	// Ref is its object in the document: a dictionary that lacks Contents, Resources and Parent.
-	Ref pdf.Ref
-	// Resources is the page's, as a dictionary of its own that pages with the same resources share.
-	Resources *Resources
-	// Box is what is visible: x0 < x1, y0 < y1, in default user space units.
-	Box [4]float64
-	// Rotate is 0, 90, 180 or 270.
-	Rotate int
-	// Unit is the size of a user space unit in 1/72 inch.
-	Unit float64
-
-	contents []types.StreamDict
-}
-
-// Resources is a resource dictionary.
-type Resources struct {
-	Dict pdf.Dict
-	// XObjects is the content of its entry XObject.
-	XObjects pdf.Dict
-}
-
-// Template is a source ready to be copied. Each copy needs a template of its own, since making it uses it up.
+// Template is a source, ready to be copied. It is immutable once made, and safe for concurrent use.
 type Template struct {
-	Document *pdf.Document
-	// Catalog is the document's catalogue, without Pages.
-	Catalog pdf.Dict
-	Pages   []*Page
+	// PDF is the version of PDF: "1.7" or "2.0".
+	PDF string
+	// Root is the object number of the catalogue.
+	Root int
+	// Packed objects, 1 to Packed, are in object streams, PerStream in each, the first of them Streams[First].
+	Packed, PerStream, First int
+	// Prefix begins the names of a copy's own resources.
+	Prefix string
+	// Info is what a copy's document information says besides, in PDF syntax without delimiters.
+	Info []byte
+	// Entries are the cross-reference entries of the objects 0 to Packed.
+	Entries Piece
+	Runs    []Run
 	// Notes say what recipients of a copy lose or should know.
-	Notes []string
-
-	budget  int64
-	lenient bool
+	Notes   []string
+	Streams []Stream
+	// Digest is the SHA-256 at the end of its bytes.
+	Digest [32]byte
+	// Size is how many bytes it takes.
+	Size int64
 }
 
-// Read reads the source.
-func Read(ctx context.Context, rs io.ReadSeeker, limits Limits) (*Template, error) {
-	err := sniff(rs)
-	if err != nil {
-		return nil, err
+// Pages is how many pages there are.
+func (t *Template) Pages() int {
+	n := 0
+	for _, r := range t.Runs {
+		n += r.Count
 	}
-	source, err := pdfcpu.ReadWithContext(ctx, rs, configuration(limits))
-	if err != nil {
-		return nil, classify(rs, err)
-	}
-	if source.Encrypt != nil {
-		return nil, errEncrypted
-	}
-	c := newConverter(source.XRefTable, limits)
-	return c.template()
+	return n
 }
 
-var errEncrypted = &Error{
-	Reason:  "PDF_ENCRYPTED",
-	Message: "the PDF is protected by a password or by restrictions: save it without protection and upload it again",
-}
+// Limits of what a copy may add of its own.
+const (
+	// Forms is how many outlines a mark may have.
+	Forms = mark.MaxShapes
+	// Levels is how many strengths of a mark there are; Tones how many a mark has at each, and one for what is woven in.
+	Levels = 3
+	Tones  = mark.MaxTones + 1
+)
 
-func broken(detail string) *Error {
-	return &Error{
-		Reason:  "PDF_BROKEN",
-		Message: "the PDF is damaged and could not be repaired: open it in a PDF program, save it anew and upload it again",
-		Detail:  detail,
-	}
-}
+// Own are the object numbers of what a copy adds.
+type Own struct{ first int }
 
-func tooComplex(detail string) *Error {
-	return &Error{
-		Reason:  "PDF_TOO_COMPLEX",
-		Message: "the PDF asks for more memory or time than is spent on one file: save it anew, or split it, and upload it again",
-		Detail:  detail,
-	}
-}
+// Own returns the object numbers of what copies of t add.
+func (t *Template) Own() Own { return Own{t.Packed + len(t.Streams) + 1} }
 
-// TooComplex is the refusal of a source on which a limit was met.
-func TooComplex(detail string) error { return tooComplex(detail) }
+// OwnAfter returns those for a template of so many objects.
+func OwnAfter(objects int) Own { return Own{objects + 1} }
 
-// configuration is pdfcpu's, without the folder of settings it would make in the user's home.
-func configuration(limits Limits) *model.Configuration {
-	model.ConfigPath = "disable"
-	conf := model.NewDefaultConfiguration()
-	conf.ValidationMode = model.ValidationRelaxed
-	conf.Offline = true
-	conf.Limits.MaxDecodeBytes = limits.Content
-	conf.Limits.MaxObjectCount = min(conf.Limits.MaxObjectCount, 4*limits.Objects)
-	return conf
-}
+// Form is the number of outline i.
+func (o Own) Form(i int) int { return o.first + i }
 
-// sniff refuses what is no PDF at all. Readers accept a header within the first 1,024 bytes.
-func sniff(rs io.ReadSeeker) error {
-	head := make([]byte, 1024+5)
-	n, err := io.ReadFull(rs, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("read source: %w", err)
-	}
-	if n == 0 {
-		return &Error{Reason: "FILE_EMPTY", Message: "the file is empty: upload it again"}
-	}
-	if !bytes.Contains(head[:n], []byte("%PDF-")) {
-		return &Error{Reason: "PDF_NOT_A_PDF", Message: "the file is not a PDF, whatever its name says: export it as PDF and upload that"}
-	}
-	_, err = rs.Seek(0, io.SeekStart)
-	return err
-}
+// State is the number of the graphics state parameters of a tone at a level.
+func (o Own) State(level, tone int) int { return o.first + Forms + level*Tones + tone }
 
-// classify tells an encrypted source from a broken one. What pdfcpu says does not always, as an unknown handler or a
-// damaged dictionary fails in many ways; the trailer is never encrypted, though.
-func classify(rs io.ReadSeeker, err error) error {
-	if errors.Is(err, pdfcpu.ErrMalformedEncryption) || errors.Is(err, pdfcpu.ErrUnsupportedEncryptionFeature) || mentions(rs, "/Encrypt") {
-		return errEncrypted
-	}
-	return broken(err.Error())
-}
+// Info is the number of the document information dictionary.
+func (o Own) Info() int { return o.first + Forms + Levels*Tones }
 
-// mentions reports whether word stands in the last part of the file, where trailers are, as a name of its own.
-func mentions(rs io.ReadSeeker, word string) bool {
-	const tail = 1 << 20
-	end, err := rs.Seek(0, io.SeekEnd)
-	if err != nil {
-		return false
-	}
-	_, err = rs.Seek(max(0, end-tail), io.SeekStart)
-	if err != nil {
-		return false
-	}
-	data, err := io.ReadAll(rs)
-	if err != nil {
-		return false
-	}
-	for {
-		i := bytes.Index(data, []byte(word))
-		if i < 0 || i+len(word) >= len(data) {
-			return false
-		}
-		data = data[i+len(word):]
-		if bytes.IndexByte([]byte(" \t\r\n</"), data[0]) >= 0 {
-			return true
-		}
-	}
+// Packed is the number of the object stream that holds the states and the information.
+func (o Own) Packed() int { return o.Info() + 1 }
+
+// Encrypt is the number of the encryption dictionary.
+func (o Own) Encrypt() int { return o.Info() + 2 }
+
+// Table is the number of the cross-reference stream, the last object.
+func (o Own) Table() int { return o.Info() + 3 }
+
+// FormName is the name of outline i in resources, without its slash.
+func FormName(prefix string, i int) string { return fmt.Sprintf("%sF%d", prefix, i) }
+
+// StateName is the name of the graphics state parameters of a tone at a level in resources, without its slash.
+func StateName(prefix string, level, tone int) string {
+	return fmt.Sprintf("%sG%d", prefix, level*Tones+tone)
 }
