@@ -8,22 +8,33 @@ import (
 	"time"
 )
 
+// BenchmarkRender is a recipient's thumbnail from request to stored picture: the mark set, drawn, encoded, written. What
+// Go's own encoder would take of that is in internal/raster's BenchmarkMark.
 func BenchmarkRender(b *testing.B) {
-	gray, colour := document(1), document(1)
-	gray = bytes.Replace(gray, []byte("1 0 0 rg"), []byte("0 g     "), 1)
+	colour := document(1)
+	grey := bytes.Replace(colour, []byte("1 0 0 rg"), []byte("0 g     "), 1)
 	for _, c := range []struct {
-		name string
-		data []byte
-		cold bool
-	}{{"warm grey", gray, false}, {"warm colour", colour, false}, {"cold", gray, true}} {
+		name  string
+		data  []byte
+		width int32
+		cold  bool
+	}{
+		{"warm/240/grey", grey, 240, false}, {"warm/240/colour", colour, 240, false},
+		{"warm/400/grey", grey, 400, false}, {"warm/400/colour", colour, 400, false},
+		{"warm/480/grey", grey, 480, false}, {"warm/480/colour", colour, 480, false},
+		{"cold/480/grey", grey, 480, true},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			s := setup(b, letters(1))
 			i := 0
 			file := s.upload(b, c.data)
-			_, err := s.server.Render(b.Context(), request(file, "warm"))
+			req := request(file, "warm")
+			req.Width = c.width
+			_, err := s.server.Render(b.Context(), req)
 			if err != nil {
 				b.Fatal(err)
 			}
+			var bytes int64
 			before := processorTime(b)
 			for b.Loop() {
 				i++
@@ -32,12 +43,16 @@ func BenchmarkRender(b *testing.B) {
 					file = s.upload(b, append(c.data, fmt.Sprintf("%%%d\n", i)...))
 					b.StartTimer()
 				}
-				_, err := s.server.Render(b.Context(), request(file, fmt.Sprintf("Recipient %d", i)))
+				req := request(file, fmt.Sprintf("Recipient %d", i))
+				req.Width = c.width
+				resp, err := s.server.Render(b.Context(), req)
 				if err != nil {
 					b.Fatal(err)
 				}
+				bytes += resp.GetArtifact().GetSize()
 			}
 			b.ReportMetric(float64((processorTime(b)-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+			b.ReportMetric(float64(bytes)/float64(b.N), "bytes/op")
 		})
 	}
 }

@@ -65,7 +65,7 @@ func TestRefusals(t *testing.T) {
 		"what watermark refuses": {refusing, document(1), nil, "PDF_ENCRYPTED", false},
 		"page beyond the end":    {letters(3), document(3), func(r *thumbnailv1.RenderRequest) { r.Page = 4 }, "PAGE_UNKNOWN", false},
 		"field nobody has":       {letters(1), document(1), func(r *thumbnailv1.RenderRequest) { r.Mark.Template = "{shoe}" }, "MARK_FIELD_UNKNOWN", false},
-		"letters we cannot draw": {letters(1), document(1), func(r *thumbnailv1.RenderRequest) { r.Fields["name"] = "東京" }, "MARK_GLYPH_MISSING", false},
+		"letters we cannot draw": {letters(1), document(1), func(r *thumbnailv1.RenderRequest) { r.Fields["name"] = "\ue123" }, "MARK_GLYPH_MISSING", false},
 		"source removed":         {letters(1), nil, nil, "FILE_MISSING", false},
 		"not a PDF after all":    {letters(1), []byte("Dear all"), nil, "PDF_UNRENDERABLE", false},
 		"page that is not there": {letters(9), bomb, func(r *thumbnailv1.RenderRequest) { r.Page = 9 }, "PDF_UNRENDERABLE", false},

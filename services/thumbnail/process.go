@@ -15,7 +15,7 @@ type Process struct {
 	Blob         string `required:"" placeholder:"URL" help:"Where documents are kept: a folder, or s3://bucket?region=…."`
 	Orchestrator string `required:"" placeholder:"HOST:PORT" help:"Where tasks come from; several replicas with commas between."`
 	Watermark    string `required:"" placeholder:"HOST:PORT" help:"Where the watermark service is; several replicas with commas between."`
-	Slots        int    `default:"2" help:"How many tasks at once; one for each processor is a good number."`
+	Slots        int    `default:"8" help:"How many tasks at once; they wait for the disk most of the time, so four for each processor is a good number."`
 	Config       Config `embed:""`
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Engine names the version of what draws and encodes. It changes with anything that changes a picture's bytes.
-const Engine = "filigree-thumbnail-1"
+const Engine = "filigree-thumbnail-2"
 
 // versions names what bytes depend on besides the request: ours, the encoders' (the Go release), how this kind of
 // processor rounds, and the renderer's.
@@ -23,10 +23,12 @@ func versions(renderer string) string {
 }
 
 // artifact names the picture by everything that it depends on.
-func artifact(req *thumbnailv1.RenderRequest, page, width, pixels int, versions string) string {
+func artifact(req *thumbnailv1.RenderRequest, o order, pixels int, versions string) string {
+	m := req.GetMark()
 	parts := []string{
 		"thumbnail", req.GetProduction(), req.GetFile().GetSha256(), req.GetItem(), fmt.Sprint(req.GetRevision()),
-		req.GetMark().GetTemplate(), fmt.Sprint(page), fmt.Sprint(width), fmt.Sprint(pixels), versions, "fields",
+		m.GetTemplate(), m.GetLayout(), m.GetColor(), fmt.Sprint(m.GetOpacity()), fmt.Sprint(m.GetSize()), m.GetPages(),
+		fmt.Sprint(o.page), fmt.Sprint(o.width), fmt.Sprint(int(o.format)), fmt.Sprint(pixels), versions, "fields",
 	}
 	for _, name := range slices.Sorted(maps.Keys(req.GetFields())) {
 		parts = append(parts, name, req.GetFields()[name])

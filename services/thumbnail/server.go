@@ -2,24 +2,25 @@ package thumbnail
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/filigreehq/filigree/pkg/blob"
+	"github.com/filigreehq/filigree/pkg/cache"
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/mark"
 	"github.com/filigreehq/filigree/pkg/sandbox"
+	"github.com/filigreehq/filigree/pkg/worker"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
-	"github.com/filigreehq/filigree/services/thumbnail/internal/cache"
 	"github.com/filigreehq/filigree/services/thumbnail/internal/raster"
 )
 
@@ -50,7 +51,7 @@ type Server struct {
 	log        *slog.Logger
 	renderer   *raster.Renderer
 	versions   string
-	placements *cache.Cache[sourceKey, []*watermarkv1.PageRun]
+	placements *cache.Cache[placementKey, placement]
 	bases      *cache.Cache[baseKey, *raster.Base]
 }
 
@@ -58,6 +59,13 @@ var _ thumbnailv1.ThumbnailServiceServer = (*Server)(nil)
 
 // sourceKey is a source of a production. Productions share nothing, not even what is the same in both.
 type sourceKey struct{ production, sha256 string }
+
+// placementKey is what a placement depends on: whether a mark shows depends on the mark.
+type placementKey struct {
+	source sourceKey
+	open   bool // encrypted sources that open without a password are taken
+	mark   mark.Spec
+}
 
 type baseKey struct {
 	source      sourceKey
@@ -89,7 +97,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	return &Server{
 		cfg: cfg, blobs: deps.Blobs, watermark: deps.Watermark, log: deps.Log, renderer: renderer, versions: versions(renderer.Tool()),
-		placements: cache.New[sourceKey, []*watermarkv1.PageRun](placementBytes, never),
+		placements: cache.New[placementKey, placement](placementBytes, never),
 		bases:      cache.New[baseKey, *raster.Base](cfg.CacheBytes, unrenderable),
 	}, nil
 }
@@ -99,7 +107,10 @@ func never(error) bool { return false }
 
 // unrenderable reports whether err lies in the page itself, so that a thousand recipients' tasks need not find it out
 // one after the other.
-func unrenderable(err error) bool { return strings.HasPrefix(fault.From(err).Reason, "PDF_") }
+func unrenderable(err error) bool {
+	reason := fault.From(err).Reason
+	return strings.HasPrefix(reason, "PDF_") || strings.HasPrefix(reason, "IMAGE_") || reason == "PICTURE_UNSUPPORTED"
+}
 
 // Register makes s known to a gRPC server.
 func (s *Server) Register(r grpc.ServiceRegistrar) { thumbnailv1.RegisterThumbnailServiceServer(r, s) }
@@ -115,98 +126,24 @@ func (s *Server) Health(ctx context.Context) error {
 // Render implements thumbnailv1.ThumbnailServiceServer. It is the handler of the function "thumbnail.Render", and works
 // as a plain RPC, too.
 func (s *Server) Render(ctx context.Context, req *thumbnailv1.RenderRequest) (*thumbnailv1.RenderResponse, error) {
-	number, width := max(1, int(req.GetPage())), int(req.GetWidth())
-	if width == 0 {
-		width = defaultWidth
+	o := order{
+		production: req.GetProduction(), file: req.GetFile(), mark: req.GetMark(), fields: req.GetFields(),
+		page: max(1, int(req.GetPage())), width: cmp.Or(int(req.GetWidth()), defaultWidth), format: formats[req.GetFormat()],
 	}
-	m, err := mark.Compose(req.GetMark().GetTemplate(), req.GetFields())
-	if err != nil {
-		return nil, markFault(err)
-	}
-	page, err := s.page(ctx, req.GetProduction(), req.GetFile(), number)
+	picture, err := s.draw(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	base, err := s.base(ctx, req.GetProduction(), req.GetFile(), page, number, width)
-	if err != nil {
-		return nil, err
-	}
-	picture, err := base.Mark(m, page)
-	if err != nil {
-		return nil, err
-	}
-	key := "art/" + req.GetProduction() + "/" + artifact(req, number, width, s.cfg.MaxPixels, s.versions)
+	key := "art/" + req.GetProduction() + "/" + artifact(req, o, s.cfg.MaxPixels, s.versions)
 	size, sum, err := s.store(ctx, key, picture)
 	if err != nil {
 		return nil, err
 	}
+	worker.Bytes(ctx, 0, size)
 	return &thumbnailv1.RenderResponse{
 		Artifact: &watermarkv1.Artifact{Key: key, Sha256: sum, Size: size, Pages: 1, MediaType: picture.MediaType, Engine: s.versions},
 		Width:    int32(picture.Size.Width), Height: int32(picture.Size.Height),
 	}, nil
-}
-
-// page tells where page number of a source lies. What the watermark service refuses is refused here in its words.
-func (s *Server) page(ctx context.Context, production string, file *watermarkv1.File, number int) (mark.Page, error) {
-	runs, err := s.placements.Get(ctx, sourceKey{production, file.GetSha256()}, func(ctx context.Context) ([]*watermarkv1.PageRun, int64, error) {
-		ctx, cancel := context.WithTimeout(ctx, loadTimeout)
-		defer cancel()
-		resp, err := s.watermark.Prepare(ctx, &watermarkv1.PrepareRequest{Production: production, File: file})
-		if err != nil {
-			return nil, 0, err
-		}
-		runs := resp.GetPlacement().GetRuns()
-		const perRun = 200 // bytes, about
-		return runs, int64(perRun * (1 + len(runs))), nil
-	})
-	if err != nil {
-		return mark.Page{}, err
-	}
-	pages := 0
-	for _, run := range runs {
-		pages += int(run.GetCount())
-		if number > pages {
-			continue
-		}
-		if len(run.GetBox()) != 4 {
-			return mark.Page{}, fmt.Errorf("placement of page %d of %s: its box has %d numbers, want 4", number, file.GetSha256(), len(run.GetBox()))
-		}
-		return mark.Page{Box: [4]float64(run.GetBox()), Rotate: int(run.GetRotate()), Unit: run.GetUserUnit()}, nil
-	}
-	return mark.Page{}, fault.New(fault.Invalid, "PAGE_UNKNOWN", "%s has %d pages and so no page %d", file.GetName(), pages, number)
-}
-
-// base is the rendered page without a mark. It must not leave this process.
-func (s *Server) base(ctx context.Context, production string, file *watermarkv1.File, page mark.Page, number, width int) (*raster.Base, error) {
-	source := sourceKey{production, file.GetSha256()}
-	return s.bases.Get(ctx, baseKey{source, number, width}, func(ctx context.Context) (*raster.Base, int64, error) {
-		ctx, cancel := context.WithTimeout(ctx, loadTimeout)
-		defer cancel()
-		src, err := s.source(ctx, production, file)
-		if err != nil {
-			return nil, 0, err
-		}
-		defer func() { _ = src.Close() }() // unlinked, only read
-		started := time.Now()
-		base, err := s.renderer.Page(ctx, src, number, raster.Fit(page, width, s.cfg.MaxPixels))
-		s.log.DebugContext(ctx, "page rendered", "file", file.GetSha256(), "page", number, "took", time.Since(started), "err", err)
-		if err != nil {
-			return nil, 0, err
-		}
-		return base, base.Bytes(), nil
-	})
-}
-
-// source fetches the file to a temporary one.
-func (s *Server) source(ctx context.Context, production string, file *watermarkv1.File) (*os.File, error) {
-	src, err := s.blobs.Fetch(ctx, "src/"+production+"/"+file.GetSha256(), s.cfg.TempDir)
-	if errors.Is(err, blob.ErrNotFound) {
-		return nil, fault.New(fault.NotFound, "FILE_MISSING", "%s is not there any more: upload it again", file.GetName()).Because(err)
-	}
-	if err != nil {
-		return nil, fault.New(fault.Unavailable, "STORE_UNAVAILABLE", "the file could not be fetched; it will be tried again").Because(err)
-	}
-	return src, nil
 }
 
 // store puts the picture under key. Where it was put before, the bytes there are what was made and what is told: fonts
@@ -222,16 +159,10 @@ func (s *Server) store(ctx context.Context, key string, p raster.Picture) (int64
 		}
 	}
 	if err != nil {
+		if blob.Full(err) {
+			return 0, "", fault.New(fault.Unavailable, "STORE_FULL", "the picture could not be stored: no space is left where documents are kept; it will be tried again").Because(err)
+		}
 		return 0, "", fault.New(fault.Unavailable, "STORE_UNAVAILABLE", "the picture could not be stored; it will be tried again").Because(err)
 	}
 	return size, sum, nil
-}
-
-// markFault makes an error of package mark a fault.
-func markFault(err error) error {
-	var m *mark.Error
-	if errors.As(err, &m) {
-		return fault.New(fault.Invalid, m.Reason, "%s", m.Message)
-	}
-	return err
 }

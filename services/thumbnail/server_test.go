@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/fault"
@@ -38,13 +39,16 @@ const production = "default"
 type prepare struct {
 	watermarkv1.WatermarkServiceClient
 	runs  []*watermarkv1.PageRun
+	media string
 	err   error
 	calls atomic.Int32
+	asked atomic.Pointer[watermarkv1.PrepareRequest] // the last
 }
 
-func (p *prepare) Prepare(context.Context, *watermarkv1.PrepareRequest, ...grpc.CallOption) (*watermarkv1.PrepareResponse, error) {
+func (p *prepare) Prepare(_ context.Context, r *watermarkv1.PrepareRequest, _ ...grpc.CallOption) (*watermarkv1.PrepareResponse, error) {
 	p.calls.Add(1)
-	return &watermarkv1.PrepareResponse{Placement: &watermarkv1.Placement{Runs: p.runs}}, p.err
+	p.asked.Store(r)
+	return &watermarkv1.PrepareResponse{Placement: &watermarkv1.Placement{Runs: p.runs}, MediaType: p.media}, p.err
 }
 
 // letters is n pages of letter size.
@@ -197,6 +201,49 @@ func TestAThousandRecipientsAreOneRendering(t *testing.T) {
 	}
 }
 
+// Where a mark goes depends on the mark, and how strong it is drawn on what the watermark service found out.
+func TestPlacementsAreForAMark(t *testing.T) {
+	t.Parallel()
+	p := letters(1)
+	b := setup(t, p)
+	file := b.upload(t, document(1))
+	for i, change := range []func(*thumbnailv1.RenderRequest){
+		func(*thumbnailv1.RenderRequest) {},
+		func(r *thumbnailv1.RenderRequest) { r.Mark.Color = "#103050" },
+		func(r *thumbnailv1.RenderRequest) { r.File.OpenRestricted = true },
+		func(r *thumbnailv1.RenderRequest) { r.Fields["name"] = "Bob" }, // the first one's
+	} {
+		req := request(file, "Ada")
+		req.File = proto.CloneOf(file)
+		change(req)
+		_, err := b.server.Render(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := int32(min(i+1, 3)); p.calls.Load() != want {
+			t.Errorf("request %d: %d placements were asked for, want %d", i, p.calls.Load(), want)
+		}
+		asked := p.asked.Load()
+		if i < 3 && (!proto.Equal(asked.GetMark(), req.GetMark()) || asked.GetFile().GetOpenRestricted() != req.GetFile().GetOpenRestricted()) {
+			t.Errorf("request %d: the placement asked for is of %v", i, asked)
+		}
+	}
+	sums := map[string]bool{}
+	for level := range int32(3) {
+		p := letters(1)
+		p.runs[0].Level = level
+		b := setup(t, p)
+		resp, err := b.server.Render(t.Context(), request(b.upload(t, document(1)), "Ada"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[resp.GetArtifact().GetSha256()] = true
+	}
+	if len(sums) != 3 {
+		t.Errorf("three levels are %d pictures", len(sums))
+	}
+}
+
 func TestTheSameRequestGivesTheSameBytes(t *testing.T) {
 	t.Parallel()
 	one, two := setup(t, letters(2)), setup(t, letters(2))
@@ -238,6 +285,12 @@ func TestEverythingThatMattersIsInTheKey(t *testing.T) {
 	for name, change := range map[string]func(*thumbnailv1.RenderRequest){
 		"as it is":         func(*thumbnailv1.RenderRequest) {},
 		"another page":     func(r *thumbnailv1.RenderRequest) { r.Page = 2 },
+		"another format":   func(r *thumbnailv1.RenderRequest) { r.Format = thumbnailv1.Format_FORMAT_PNG },
+		"another layout":   func(r *thumbnailv1.RenderRequest) { r.Mark.Layout = "footer" },
+		"another colour":   func(r *thumbnailv1.RenderRequest) { r.Mark.Color = "#103050" },
+		"another opacity":  func(r *thumbnailv1.RenderRequest) { r.Mark.Opacity = 50 },
+		"another size":     func(r *thumbnailv1.RenderRequest) { r.Mark.Size = 50 },
+		"other pages":      func(r *thumbnailv1.RenderRequest) { r.Mark.Pages = "2-" },
 		"another width":    func(r *thumbnailv1.RenderRequest) { r.Width = 200 },
 		"another item":     func(r *thumbnailv1.RenderRequest) { r.Item = "d1.r8.f1" },
 		"another revision": func(r *thumbnailv1.RenderRequest) { r.Revision = 1 },
