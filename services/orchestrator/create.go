@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/mail"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/filigreehq/filigree/pkg/fault"
-	"github.com/filigreehq/filigree/pkg/mark"
 	"github.com/filigreehq/filigree/pkg/rpc"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
@@ -40,55 +40,89 @@ func (s *Server) CreateDistribution(ctx context.Context, req *distributionv1.Cre
 	if err != nil {
 		return nil, err
 	}
-	production, err := s.deps.Directory.GetProduction(ctx, &directoryv1.GetProductionRequest{Production: req.GetProduction()})
+	d, err := s.create(ctx, req, key, hash)
 	if err != nil {
 		return nil, err
 	}
-	recipients, err := recipients(req)
+	return &distributionv1.CreateDistributionResponse{Distribution: d}, nil
+}
+
+// create makes the distribution that req asks for, or finds the one that key and hash made before.
+func (s *Server) create(ctx context.Context, req *distributionv1.CreateDistributionRequest, key, hash string) (*distributionv1.Distribution, error) {
+	n, err := s.planned(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	err = mark.Validate(req.GetMark(), fieldsOf(recipients)...)
-	if err != nil {
-		return nil, badMark(err)
-	}
-	files, err := s.files(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	size := plan.Size{Files: len(files), Recipients: len(recipients)}
-	if size.Items() > mostItems {
-		return nil, fault.New(fault.Invalid, "TOO_MANY_ITEMS", "%d files to %d recipients are %d items; at most %d go into one distribution",
-			size.Files, size.Recipients, size.Items(), mostItems)
-	}
-	sp := newSpec(ctx, req, production.GetProduction(), files)
-	raw, err := json.Marshal(sp)
-	if err != nil {
-		return nil, err
-	}
-	fresh := &distribution{production: req.GetProduction(), spec: sp}
-	steps, err := s.builtin.For(fresh.view())
-	if err != nil {
-		return nil, err
-	}
-	id, err := s.store.Create(ctx, store.New{
-		ID: ulid.Make().String(), Production: req.GetProduction(), Key: key, Hash: hash,
-		Definition: steps, Size: size, Spec: raw, Recipients: recipients, HoldFor: req.GetHoldFor().AsDuration(),
-	})
+	n.Key, n.Hash = key, hash
+	id, err := s.store.Create(ctx, n)
 	if errors.Is(err, store.ErrConflict) {
 		return nil, fault.New(fault.Conflict, "IDEMPOTENCY_CONFLICT", "this Idempotency-Key was used for another distribution; take a new key for a new one")
+	}
+	var beyond *store.Beyond
+	if errors.As(err, &beyond) {
+		return nil, beyondQuota(req.GetProduction(), beyond)
 	}
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	s.kickChores()
 	s.deps.Log.InfoContext(ctx, "distribution accepted", "distribution", id, "production", req.GetProduction(),
-		"files", size.Files, "recipients", size.Recipients)
-	d, err := s.view(ctx, req.GetProduction(), id)
+		"files", n.Size.Files, "recipients", n.Size.Recipients)
+	return s.view(ctx, req.GetProduction(), id)
+}
+
+// planned is what create would store, without a key. It refuses what cannot be sent, and stores nothing.
+func (s *Server) planned(ctx context.Context, req *distributionv1.CreateDistributionRequest) (store.New, error) {
+	production, err := s.deps.Directory.GetProduction(ctx, &directoryv1.GetProductionRequest{Production: req.GetProduction()})
 	if err != nil {
-		return nil, err
+		return store.New{}, err
 	}
-	return &distributionv1.CreateDistributionResponse{Distribution: d}, nil
+	recipients, err := recipients(req)
+	if err != nil {
+		return store.New{}, err
+	}
+	err = checkMark(newLook(req), recipients)
+	if err != nil {
+		return store.New{}, err
+	}
+	files, err := s.files(ctx, req)
+	if err != nil {
+		return store.New{}, err
+	}
+	size := plan.Size{Files: len(files), Recipients: len(recipients)}
+	if size.Items() > mostItems {
+		return store.New{}, fault.New(fault.Invalid, "TOO_MANY_ITEMS", "%d files to %d recipients are %d items; at most %d go into one distribution",
+			size.Files, size.Recipients, size.Items(), mostItems)
+	}
+	sp := newSpec(ctx, req, production.GetProduction(), files)
+	raw, err := json.Marshal(sp)
+	if err != nil {
+		return store.New{}, err
+	}
+	fresh := &distribution{production: req.GetProduction(), spec: sp}
+	err = fresh.checkMarks(ctx, sp.look(), numbered(recipients), "Correct them and send again; nothing was sent")
+	if err != nil {
+		return store.New{}, err
+	}
+	id := ulid.Make().String()
+	def, err := s.definitions.choose(ctx, req.GetProduction(), req.GetDefinition(), int(req.GetDefinitionVersion()), id)
+	if err != nil {
+		return store.New{}, err
+	}
+	steps, err := def.For(fresh.view())
+	if err != nil {
+		return store.New{}, fault.New(fault.Invalid, "DEFINITION_UNFIT",
+			"version %d of definition %q says nothing for this distribution: %v", def.Version, def.Name, err)
+	}
+	n := store.New{
+		ID: id, Production: req.GetProduction(),
+		Definition: steps, Size: size, Spec: raw, Recipients: recipients, HoldFor: req.GetHoldFor().AsDuration(),
+		Priority: int(req.GetPriority()), Parent: parentFrom(ctx), Quota: s.cfg.quota(),
+	}
+	if req.GetDeadline() != nil {
+		n.Deadline = req.GetDeadline().AsTime()
+	}
+	return n, nil
 }
 
 // idempotencyKey is the request's key, from its field or from the header of the same meaning.
@@ -122,24 +156,38 @@ func newSpec(ctx context.Context, req *distributionv1.CreateDistributionRequest,
 	}
 	s := spec{
 		Title: title, Mode: cmp.Or(req.GetMode(), "attachment"), LinkLifetime: int64(req.GetLinkLifetime().AsDuration().Seconds()), ProductionName: p.GetName(), Files: files,
-		Mark: req.GetMark(), Locked: req.GetPassword() == "generate",
+		OpenRestricted: p.GetOpenRestricted(), Locked: req.GetPassword() == "generate",
 		Subject: req.GetMessage().GetSubject(), Text: req.GetMessage().GetText(), ReplyTo: req.GetMessage().GetReplyTo(),
 		OnFailure: req.GetPolicy().GetOnFailure(), OnUncertain: req.GetPolicy().GetOnUncertain(),
-		By: rpc.PrincipalFrom(ctx).GetSubject(), At: time.Now().UTC(),
+		By: rpc.PrincipalFrom(ctx).GetSubject(), At: time.Now().UTC(), Priority: int(req.GetPriority()),
+		Tolerate: tolerated(req.GetPolicy().GetTolerate(), len(files)*len(req.GetRecipients())),
 	}
-	if s.Mark == "" {
-		s.Mark = mark.Default
-	}
+	s.setLook(newLook(req))
 	if s.Subject == "" {
 		s.Subject = title
 	}
 	return s
 }
 
+// tolerated is how many of n items may fail; nil for any number.
+func tolerated(t *distributionv1.Tolerance, n int) *int {
+	var most *int
+	if t != nil && t.Items != nil {
+		most = new(int(t.GetItems()))
+	}
+	if t != nil && t.Percent != nil {
+		share := n * int(t.GetPercent()) / 100
+		if most == nil || share < *most {
+			most = &share
+		}
+	}
+	return most
+}
+
 // titleOf is what a distribution is called that was given no title: its first file, and how many more.
 func titleOf(files []file) string {
 	const most = 200
-	title := strings.TrimSuffix(files[0].Name, ".pdf")
+	title := withoutEnding(files[0].Name)
 	if len(title) > most {
 		title = strings.ToValidUTF8(title[:most], "") + "…"
 	}
@@ -151,6 +199,17 @@ func titleOf(files []file) string {
 		title += " and " + strconv.Itoa(n) + " more"
 	}
 	return title
+}
+
+// withoutEnding is a file's name without what tells its type, such as ".pdf"; "Draft 1.2" stays what it is.
+func withoutEnding(name string) string {
+	const longest = 5
+	ending := path.Ext(name)
+	letter := func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
+	if len(ending) > 1+longest || !strings.ContainsFunc(ending, letter) || strings.Contains(ending, " ") {
+		return name
+	}
+	return strings.TrimSuffix(name, ending)
 }
 
 // files looks up what is to be sent. A file that was refused when it was inspected is let through: its items fail and
@@ -223,12 +282,4 @@ func fieldsOf(recipients []store.Recipient) []string {
 	}
 	slices.Sort(known)
 	return known
-}
-
-func badMark(err error) error {
-	var bad *mark.Error
-	if errors.As(err, &bad) {
-		return fault.New(fault.Invalid, bad.Reason, "%s", bad.Message)
-	}
-	return err
 }

@@ -10,15 +10,24 @@ import (
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
 
-// Run does what no call does: chores, retries that are due, leases that ran out, sweeping. It blocks until ctx ends and
+// Run does what no call does: chores, retries that are due, leases that ran out, sweeping,
+// schedules that are due, resources that are to be created, checked or destroyed. It blocks until ctx ends and
 // returns nil. Any number of orchestrators may run beside each other.
 func (s *Server) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { s.forward(ctx) })
 	loops.Go(func() { s.follow(ctx) })
+	loops.Go(func() { s.judge(ctx) })
+	loops.Go(func() { s.every(ctx, beatEvery, nil, "beat", s.beat) })
 	loops.Go(func() { s.every(ctx, s.cfg.Tick, nil, "tick", s.tick) })
 	loops.Go(func() { s.every(ctx, 10*s.cfg.Tick, s.kick, "chores", s.chores) })
+	loops.Go(func() { s.every(ctx, time.Second, s.batched, "batches", s.batches) })
 	loops.Go(func() { s.every(ctx, s.cfg.Sweep, nil, "sweep", s.sweep) })
+	loops.Go(func() { s.every(ctx, s.cfg.Sweep, nil, "forget", s.forget) })
+	loops.Go(func() { s.every(ctx, s.cfg.Tick, nil, "gather", s.store.Gather) })
+	loops.Go(func() { s.every(ctx, 5*s.cfg.Tick, s.tended, "resources", s.tend) })
+	loops.Go(func() { s.starts(ctx) })
+	loops.Go(func() { s.every(ctx, lookForSchedules, nil, "schedules", s.schedules) })
 	loops.Wait()
 	return nil
 }
@@ -49,9 +58,11 @@ func (s *Server) every(ctx context.Context, interval time.Duration, kick <-chan 
 	}
 }
 
-func (s *Server) kickChores() {
+func (s *Server) kickChores() { kick(s.kick) }
+
+func kick(c chan<- struct{}) {
 	select {
-	case s.kick <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -109,12 +120,17 @@ func (s *Server) recover(ctx context.Context, lost []store.Due) error {
 			continue
 		}
 		o := plan.Lost(step, l.Tally, l.Checkpoint, d.onUncertain())
-		s.deps.Log.WarnContext(ctx, "lease ran out", "distribution", d.id, "task", l.Ref.String(), "worker", l.Worker, "to", o.To)
-		ends = append(ends, store.End{Ref: l.Ref, Worker: l.Worker, Outcome: o})
+		s.deps.Log.WarnContext(ctx, "lease ran out", "distribution", d.id, "task", l.Ref.String(), "trace_id", d.trace(l.Ref), "worker", l.Worker, "to", o.To)
+		ends = append(ends, store.End{Ref: l.Ref, Worker: l.Worker, Outcome: o, Document: d.document(step, l.Unit)})
 	}
-	_, ended, err := s.store.Settle(ctx, d.graph, d.production, d.id, ends)
+	got, ended, err := s.store.Settle(ctx, d.graph, d.production, d.id, ends)
 	if err != nil {
 		return err
+	}
+	for i, v := range got {
+		if v == store.OK {
+			s.attempted(d, ends[i], nil)
+		}
 	}
 	s.said(ctx, d, ended)
 	s.kickChores()
@@ -129,7 +145,14 @@ func byDistribution(all []store.Due) map[string][]store.Due {
 	return groups
 }
 
+// loadRef loads the distribution of an attempt. Of one that is at hand the store is not asked whose it is.
 func (s *Server) loadRef(ctx context.Context, r store.Ref) (*distribution, error) {
+	s.mu.Lock()
+	d, ok := s.known[r.Distribution]
+	s.mu.Unlock()
+	if ok {
+		return d, nil
+	}
 	production, err := s.store.Production(ctx, r)
 	if err != nil {
 		return nil, err
@@ -159,30 +182,31 @@ func (s *Server) chores(ctx context.Context) error {
 
 // chore does one chore to its end, or until somebody else goes on with it.
 func (s *Server) chore(ctx context.Context, c store.Chore) error {
-	production, err := s.store.ProductionOf(ctx, c)
-	if err != nil {
-		return err
-	}
-	d, err := s.load(ctx, production, c.Distribution)
+	d, err := s.load(ctx, c.Production, c.Distribution)
 	if err != nil {
 		return err
 	}
 	if c.Kind == "cancel" {
 		// What is still being laid out would be missed; it comes back when its hold is over.
-		sum, err := s.store.Get(ctx, production, c.Distribution)
+		sum, err := s.store.Get(ctx, c.Production, c.Distribution)
 		if err != nil || sum.State == plan.Accepted {
 			return err
 		}
+	}
+	if c.Kind == "retry" {
+		return s.retrySlice(ctx, d, c)
 	}
 	for {
 		var next string
 		switch c.Kind {
 		case "layout":
-			next, err = s.store.Layout(ctx, c, d.steps, d.size)
+			next, err = s.store.Layout(ctx, c, d.graph, d.size, d.keys(s))
 		case "fan":
 			next, err = s.store.Fan(ctx, c, d.graph, d.size)
 		case "cancel":
 			next, err = s.store.EndCancelled(ctx, c, d.graph, d.size)
+		case "resume":
+			err = s.store.Resume(ctx, c, d.graph, d.size)
 		default:
 			s.deps.Log.ErrorContext(ctx, "unknown chore left to newer versions", "kind", c.Kind, "distribution", c.Distribution)
 			return nil
@@ -198,15 +222,31 @@ func (s *Server) chore(ctx context.Context, c store.Chore) error {
 }
 
 func (s *Server) sweep(ctx context.Context) error {
-	n, err := s.store.Sweep(ctx, func(ctx context.Context, production, id string) (*plan.Definition, plan.Size, error) {
+	n, err := s.store.Sweep(ctx, func(ctx context.Context, production, id string) (*store.Graph, plan.Size, error) {
 		d, err := s.load(ctx, production, id)
 		if err != nil {
 			return nil, plan.Size{}, err
 		}
-		return d.steps, d.size, nil
+		return d.graph, d.size, nil
 	})
 	if n > 0 {
 		s.deps.Log.WarnContext(ctx, "steps were missing from their queues and put back", "steps", n)
 	}
 	return err
+}
+
+// forget deletes what ended longer ago than it is kept, and goes on while there is more.
+func (s *Server) forget(ctx context.Context) error {
+	const most = 100
+	for all := 0; ; {
+		n, err := s.store.Forget(ctx, s.cfg.Retention, most)
+		all += n
+		if err == nil && n >= most {
+			continue
+		}
+		if all > 0 {
+			s.deps.Log.InfoContext(ctx, "distributions were kept long enough and are deleted", "distributions", all)
+		}
+		return err
+	}
 }

@@ -17,12 +17,15 @@ import (
 	"github.com/filigreehq/filigree/pkg/redistest"
 	"github.com/filigreehq/filigree/pkg/rpc"
 	"github.com/filigreehq/filigree/pkg/worker"
+	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
+	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	emailv1 "github.com/filigreehq/filigree/proto/gen/filigree/email/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
 	pushv1 "github.com/filigreehq/filigree/proto/gen/filigree/push/v1"
+	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
 	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
@@ -31,15 +34,19 @@ import (
 
 // testBundle is an orchestrator on a real Redis, with functions whose behaviour a test chooses.
 type testBundle struct {
-	t             *testing.T
+	t             testing.TB
 	redis         *redistest.Server
 	distributions distributionv1.DistributionServiceClient
 	tasks         taskv1.TaskServiceClient
+	schedules     schedulev1.ScheduleServiceClient
+	control       controlv1.ControlServiceClient
+	credentials   *credentials
 	stop          func()
 
 	prepare func(context.Context, *watermarkv1.PrepareRequest) (*watermarkv1.PrepareResponse, error)
 	stamp   func(context.Context, *watermarkv1.StampRequest) (*watermarkv1.StampResponse, error)
 	send    func(context.Context, *emailv1.SendRequest) (*emailv1.SendResponse, error)
+	render  func(*thumbnailv1.RenderRequest)
 
 	mu      sync.Mutex
 	sent    map[string][]*emailv1.SendRequest // by address
@@ -73,23 +80,23 @@ func (linkService) GetLinks(_ context.Context, r *linkv1.GetLinksRequest) (*link
 	return resp, nil
 }
 
-// directory knows every production and every file.
+// directory knows every production and every file. The production "open" takes restricted files.
 type directory struct {
 	directoryv1.UnimplementedDirectoryServiceServer
 	filev1.UnimplementedFileServiceServer
 }
 
 func (directory) GetProduction(_ context.Context, r *directoryv1.GetProductionRequest) (*directoryv1.GetProductionResponse, error) {
-	return &directoryv1.GetProductionResponse{Production: &directoryv1.Production{Id: r.GetProduction(), Name: "The Lamplighters"}}, nil
+	return &directoryv1.GetProductionResponse{Production: &directoryv1.Production{Id: r.GetProduction(), Name: "The Lamplighters", OpenRestricted: r.GetProduction() == "open"}}, nil
 }
 
 func (directory) GetFile(_ context.Context, r *filev1.GetFileRequest) (*filev1.GetFileResponse, error) {
 	return &filev1.GetFileResponse{File: &filev1.File{Sha256: r.GetFile(), Name: r.GetFile()[:4] + ".pdf"}}, nil
 }
 
-func setup(t *testing.T) *testBundle {
+func setup(t testing.TB) *testBundle {
 	t.Helper()
-	b := &testBundle{t: t, redis: redistest.Start(t), sent: map[string][]*emailv1.SendRequest{}, links: map[string]*linkv1.CreateRequest{}}
+	b := &testBundle{t: t, redis: redistest.Start(t), sent: map[string][]*emailv1.SendRequest{}, links: map[string]*linkv1.CreateRequest{}, credentials: &credentials{secrets: map[string]string{}}}
 	b.prepare = func(context.Context, *watermarkv1.PrepareRequest) (*watermarkv1.PrepareResponse, error) {
 		return &watermarkv1.PrepareResponse{Pages: 3}, nil
 	}
@@ -105,6 +112,7 @@ func setup(t *testing.T) *testBundle {
 		b.record(r)
 		return &emailv1.SendResponse{MessageId: "<" + r.GetDelivery() + ">", Reply: "250 ok"}, nil
 	}
+	b.render = func(*thumbnailv1.RenderRequest) {}
 	b.start()
 	t.Cleanup(func() { b.stop() })
 	return b
@@ -125,11 +133,12 @@ func (b *testBundle) start() {
 	directoryv1.RegisterDirectoryServiceServer(srv, directory{})
 	filev1.RegisterFileServiceServer(srv, directory{})
 	linkv1.RegisterLinkServiceServer(srv, linkService{b: b})
+	credentialv1.RegisterCredentialServiceServer(srv, b.credentials)
 	connect, stopServer := rpc.InProcess(srv)
 	conn := b.connect(connect)
 	server, err := orchestrator.New(ctx, orchestrator.Config{Shards: 2, Sweep: time.Second, Tick: 20 * time.Millisecond},
 		orchestrator.Deps{Redis: b.redis.Client, Directory: directoryv1.NewDirectoryServiceClient(conn),
-			Files: filev1.NewFileServiceClient(conn), Links: linkv1.NewLinkServiceClient(conn), Log: log})
+			Files: filev1.NewFileServiceClient(conn), Credentials: credentialv1.NewCredentialServiceClient(conn), Links: linkv1.NewLinkServiceClient(conn), Log: log})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -139,6 +148,8 @@ func (b *testBundle) start() {
 	apiConn := b.connect(connectAPI)
 	b.distributions = distributionv1.NewDistributionServiceClient(apiConn)
 	b.tasks = taskv1.NewTaskServiceClient(apiConn)
+	b.control = controlv1.NewControlServiceClient(apiConn)
+	b.schedules = schedulev1.NewScheduleServiceClient(apiConn)
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Run(ctx) })
 	w := worker.New(worker.Config{Name: "worker-1", Slots: 8, Renew: time.Second, Grace: 100 * time.Millisecond}, b.tasks, log,
@@ -149,6 +160,7 @@ func (b *testBundle) start() {
 			return b.stamp(ctx, r)
 		}),
 		worker.Func("thumbnail.Render", func(_ context.Context, r *thumbnailv1.RenderRequest) (*thumbnailv1.RenderResponse, error) {
+			b.render(r)
 			return &thumbnailv1.RenderResponse{Artifact: &watermarkv1.Artifact{Key: "art/default/thumb" + r.GetItem(), Sha256: strings.Repeat("b", 64)}}, nil
 		}),
 		worker.Func("link.Create", func(_ context.Context, r *linkv1.CreateRequest) (*linkv1.CreateResponse, error) {
@@ -216,7 +228,12 @@ func (b *testBundle) create(req *distributionv1.CreateDistributionRequest) strin
 
 func (b *testBundle) get(id string) *distributionv1.Distribution {
 	b.t.Helper()
-	resp, err := b.distributions.GetDistribution(b.t.Context(), &distributionv1.GetDistributionRequest{Production: "default", Distribution: id})
+	return b.getIn("default", id)
+}
+
+func (b *testBundle) getIn(production, id string) *distributionv1.Distribution {
+	b.t.Helper()
+	resp, err := b.distributions.GetDistribution(b.t.Context(), &distributionv1.GetDistributionRequest{Production: production, Distribution: id})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -226,12 +243,17 @@ func (b *testBundle) get(id string) *distributionv1.Distribution {
 // until polls the distribution until ok, or fails the test.
 func (b *testBundle) until(id string, ok func(*distributionv1.Distribution) bool) *distributionv1.Distribution {
 	b.t.Helper()
-	deadline := time.NewTimer(40 * time.Second)
+	return b.untilIn("default", id, ok)
+}
+
+func (b *testBundle) untilIn(production, id string, ok func(*distributionv1.Distribution) bool) *distributionv1.Distribution {
+	b.t.Helper()
+	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		d := b.get(id)
+		d := b.getIn(production, id)
 		if ok(d) {
 			return d
 		}
@@ -451,6 +473,27 @@ func TestCancelStopsWhatHasNotHappened(t *testing.T) {
 	_, err = b.distributions.CancelDistribution(t.Context(), &distributionv1.CancelDistributionRequest{Production: "default", Distribution: id})
 	if err != nil {
 		t.Errorf("cancelling again: %v", err)
+	}
+}
+
+// Mails do not wait for thumbnails: who has theirs when it is cancelled has been served.
+func TestCancelLeavesDoneWhatReachedPeople(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.until(b.create(request(1, 1)), ended) // all functions are known
+	_, err := b.control.PauseFunction(t.Context(), &controlv1.PauseFunctionRequest{Function: "thumbnail.Render"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := b.create(request(1, 5))
+	b.until(id, func(d *distributionv1.Distribution) bool { return d.GetRecipients().GetSent() == 5 })
+	_, err = b.distributions.CancelDistribution(t.Context(), &distributionv1.CancelDistributionRequest{Production: "default", Distribution: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := b.until(id, ended)
+	if d.GetItems().GetDone() != 5 || d.GetRecipients().GetSent() != 5 {
+		t.Errorf("it ended %s with items %v and recipients %v, want all done and all sent", d.GetState(), d.GetItems(), d.GetRecipients())
 	}
 }
 

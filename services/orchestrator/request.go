@@ -4,18 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"strconv"
 
 	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
-
-// requestError says that a definition's expressions cannot make a request of what is known: repeating cannot help.
-type requestError struct{ error }
-
-func (e *requestError) Unwrap() error { return e.error }
 
 func recipientView(distribution string, n int, r store.Recipient) map[string]any {
 	delivery := deliveryID(distribution, n, r.Revision)
@@ -27,91 +20,24 @@ func recipientView(distribution string, n int, r store.Recipient) map[string]any
 		"delivery": delivery, "mail": mail}
 }
 
-// alreadySent reports whether request, for the required delivery to a recipient, is what they were sent before.
-func (s *Server) alreadySent(ctx context.Context, d *distribution, step *plan.Step, u plan.Unit, request string) (bool, error) {
-	if step.Delivers == "" {
-		return false, nil
-	}
-	rs, err := s.store.Recipients(ctx, d.production, d.id, []int{u.Recipient})
-	if err != nil {
-		return false, err
-	}
-	return rs[0].Sent != "" && rs[0].Sent == digest(request), nil
-}
-
 func digest(request string) string {
 	sum := sha256.Sum256([]byte(request))
 	return hex.EncodeToString(sum[:16])
 }
 
-// request makes the request of step for unit u.
-func (s *Server) request(ctx context.Context, d *distribution, step *plan.Step, u plan.Unit) (string, error) {
-	if u.Recipient == 0 {
-		return s.requestFor(ctx, d, step, u, nil)
-	}
-	rs, err := s.store.Recipients(ctx, d.production, d.id, []int{u.Recipient})
+// requestOf makes the request of step for unit u with what is known of the recipient.
+func (s *Server) requestOf(ctx context.Context, d *distribution, step *plan.Step, u plan.Unit, r *store.Recipient) (string, error) {
+	f := d.needed(step, u)
+	err := s.store.Read(ctx, []*store.Facts{&f})
 	if err != nil {
 		return "", err
 	}
-	return s.requestFor(ctx, d, step, u, &rs[0])
-}
-
-// requestFor is request with what is known of the recipient.
-func (s *Server) requestFor(ctx context.Context, d *distribution, step *plan.Step, u plan.Unit, r *store.Recipient) (string, error) {
-	view := d.view()
-	if u.File > 0 {
-		view["file"] = d.spec.Files[u.File-1].view()
-	}
-	if r != nil {
-		view["recipient"] = recipientView(d.id, u.Recipient, *r)
-		if u.Scope() == plan.ScopeItem {
-			view["item"] = map[string]any{"id": itemID(d.id, u), "fields": d.fields(u, *r)}
-		}
-	}
-	if u.Scope() == plan.ScopeRecipient {
-		items, err := s.items(ctx, d, u.Recipient)
-		if err != nil {
-			return "", err
-		}
-		view["items"] = items
-	}
-	request, err := d.def.Request(step.Name, view)
-	if err != nil {
-		return "", &requestError{err}
-	}
-	return request, nil
+	f.Person = r
+	return d.def.Request(step.Name, &known{d: d, unit: u, facts: &f}, d.sameFor(r))
 }
 
 func (f file) view() map[string]any {
 	return map[string]any{"sha256": f.SHA256, "name": f.Name}
-}
-
-// items is the view of all items of a recipient: each with its file and the state and output of its steps.
-func (s *Server) items(ctx context.Context, d *distribution, recipient int) ([]any, error) {
-	units := make([]plan.Unit, d.size.Files)
-	for f := range units {
-		units[f] = plan.Unit{File: f + 1, Recipient: recipient}
-	}
-	records, err := s.store.Units(ctx, d.production, d.id, units)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]any, len(records))
-	for i, rec := range records {
-		steps := map[string]any{}
-		for name, st := range rec.Steps {
-			output := map[string]any{}
-			if st.Output != "" {
-				err = json.Unmarshal([]byte(st.Output), &output)
-				if err != nil {
-					return nil, fmt.Errorf("output of %s of %s: %w", name, itemID(d.id, rec.Unit), err)
-				}
-			}
-			steps[name] = map[string]any{"state": string(st.State), "output": output}
-		}
-		out[i] = map[string]any{"id": itemID(d.id, rec.Unit), "file": d.spec.Files[rec.File-1].view(), "steps": steps}
-	}
-	return out, nil
 }
 
 // fields are the values for the mark's fields of one item. They are all that a mark can say, and depend on nothing that

@@ -2,18 +2,103 @@ package orchestrator
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
-	"net/mail"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/filigreehq/filigree/pkg/fault"
-	"github.com/filigreehq/filigree/pkg/rpc"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
-	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
+
+// choice is what a person asked a retry for, as it is kept until that is done.
+type choice struct {
+	// Numbers are the recipients meant, in order; nil: all.
+	Numbers []int  `json:"numbers,omitempty"`
+	Code    string `json:"code,omitempty"`
+	Redo    bool   `json:"redo,omitempty"`
+	// Mark and Style replace what they stand for, if they are there.
+	Mark  string `json:"mark,omitempty"`
+	Style *look  `json:"style,omitempty"`
+	By    string `json:"by,omitempty"`
+}
+
+// marks reports whether the choice is of another mark.
+func (c *choice) marks() bool { return c.Mark != "" || c.Style != nil }
+
+// look is the mark from now on of who had was.
+func (c *choice) look(was look) look {
+	now := was
+	if c.Style != nil {
+		now = *c.Style
+		now.Template = was.Template
+	}
+	if c.Mark != "" {
+		now.Template = c.Mark
+	}
+	return now
+}
+
+// each is how many recipients the choice means, of a distribution to all of them, and at the n-th.
+func (c *choice) each(all int) (count int, at func(int) int) {
+	if c.Numbers == nil {
+		return all, func(n int) int { return n + 1 }
+	}
+	return len(c.Numbers), func(n int) int { return c.Numbers[n] }
+}
+
+// slice is the recipients meant from the from-th on, at most n.
+func (c *choice) slice(all, from, n int) []int {
+	count, at := c.each(all)
+	var out []int
+	for i := from; i < min(from+n, count); i++ {
+		out = append(out, at(i))
+	}
+	return out
+}
+
+// id is the same for the same choice, whoever makes it.
+func (c *choice) id() (string, error) {
+	bare := *c
+	bare.By = ""
+	raw, err := json.Marshal(bare)
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8]), err
+}
+
+// String says it in words.
+func (c *choice) String() string {
+	words := []string{"all recipients"}
+	if c.Numbers != nil {
+		words[0] = strconv.Itoa(len(c.Numbers)) + " of the recipients"
+		if len(c.Numbers) == 1 {
+			words[0] = "recipient " + strconv.Itoa(c.Numbers[0])
+		}
+	}
+	if c.Code != "" {
+		words = append(words, "what failed with "+c.Code)
+	}
+	if c.Redo {
+		words = append(words, "what is done again")
+	}
+	if c.Mark != "" {
+		words = append(words, "the mark "+strconv.Quote(c.Mark))
+	}
+	if c.Style != nil {
+		words = append(words, "another style of mark")
+	}
+	return strings.Join(words, "; ")
+}
+
+// atOnce is how many recipients one call looks at, and one slice of a retry has.
+const atOnce = 100
 
 // RetryDistribution implements distributionv1.DistributionServiceServer.
 func (s *Server) RetryDistribution(ctx context.Context, req *distributionv1.RetryDistributionRequest) (*distributionv1.RetryDistributionResponse, error) {
@@ -21,29 +106,18 @@ func (s *Server) RetryDistribution(ctx context.Context, req *distributionv1.Retr
 	if err != nil {
 		return nil, err
 	}
-	numbers, err := d.numbers(req.GetRecipients())
+	c := choice{Code: req.GetCode(), Redo: req.GetDone() == "redo", Mark: req.GetMark(), By: who(ctx)}
+	c.Numbers, err = d.numbers(req.GetRecipients())
 	if err != nil {
 		return nil, err
 	}
-	revived, err := s.reviveFiles(ctx, d)
+	if req.GetMarkStyle() != nil {
+		c.Style = new(styleOf(req.GetMarkStyle()))
+	}
+	err = s.retry(ctx, d, c)
 	if err != nil {
-		return nil, s.reviveError(d, err)
+		return nil, err
 	}
-	for len(numbers) > 0 {
-		part := numbers[:min(len(numbers), 100)]
-		numbers = numbers[len(part):]
-		for _, n := range part {
-			again, err := s.revive(ctx, d, n, plan.Redo{}, nil, "retry")
-			if err != nil {
-				return nil, s.reviveError(d, err)
-			}
-			revived = revived || again
-		}
-	}
-	if !revived {
-		return nil, fault.New(fault.Conflict, "NOTHING_TO_RETRY", "nothing of this distribution has failed, so there is nothing to do again")
-	}
-	s.kickChores()
 	v, err := s.view(ctx, d.production, d.id)
 	if err != nil {
 		return nil, err
@@ -51,7 +125,230 @@ func (s *Server) RetryDistribution(ctx context.Context, req *distributionv1.Retr
 	return &distributionv1.RetryDistributionResponse{Distribution: v}, nil
 }
 
-// numbers are the recipients that ids name; all if there are none.
+// retry begins what c chooses; a chore does it. It refuses what cannot be done before anything changes.
+func (s *Server) retry(ctx context.Context, d *distribution, c choice) error {
+	sum, err := s.store.Get(ctx, d.production, d.id)
+	if errors.Is(err, store.ErrNotFound) {
+		return unknown(d.id)
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	if sum.CancelRequested {
+		return s.reviveError(d, store.ErrCancelled)
+	}
+	possible := sum.State != plan.Accepted || c.marks()
+	if possible && !c.marks() {
+		possible = anyEnded(sum, c.Redo)
+	}
+	if possible && c.marks() {
+		possible, err = s.checkChoice(ctx, d, &c)
+		if err != nil {
+			return err
+		}
+	}
+	count, _ := c.each(d.size.Recipients)
+	if possible && count <= atOnce {
+		possible, err = s.anyToRetry(ctx, d, &c)
+		if err != nil {
+			return unavailable(err)
+		}
+	}
+	if !possible {
+		return c.nothing()
+	}
+	id, err := c.id()
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	err = s.store.AskAgain(ctx, d.production, d.id, store.Ask{ID: id, Choice: raw, Who: c.By, Text: c.String()})
+	if err != nil {
+		return s.reviveError(d, err)
+	}
+	s.kickChores()
+	s.deps.Log.InfoContext(ctx, "retry asked for", "distribution", d.id, "production", d.production, "by", c.By, "code", c.Code, "redo", c.Redo, "mark", c.marks())
+	return nil
+}
+
+func (c *choice) nothing() error {
+	switch {
+	case c.marks():
+		return fault.New(fault.Conflict, "NOTHING_TO_RETRY", "the mark of the recipients chosen is this one already, and nothing of theirs has failed, so there is nothing to do again")
+	case c.Redo:
+		return fault.New(fault.Conflict, "NOTHING_TO_RETRY", "nothing has come to its end that this chooses, so there is nothing to do again")
+	case c.Code != "":
+		return fault.New(fault.Conflict, "NOTHING_TO_RETRY", "nothing that this chooses has failed with %s, so there is nothing to do again", c.Code)
+	case c.Numbers != nil:
+		return fault.New(fault.Conflict, "NOTHING_TO_RETRY", "nothing of these recipients has failed, so there is nothing to do again")
+	}
+	return fault.New(fault.Conflict, "NOTHING_TO_RETRY", "nothing of this distribution has failed, so there is nothing to do again")
+}
+
+// anyEnded reports whether any step has failed or, when done ones count, too, has ended.
+func anyEnded(sum *store.Summary, done bool) bool {
+	for _, counts := range sum.Steps {
+		for state, n := range counts {
+			if n > 0 && (state == plan.Failed || state == plan.Cancelled || done && state.Final()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkChoice holds another mark against all recipients meant. With a code it finds them first, and from then on the choice
+// means them alone: those that were looked at. It reports whether there are any.
+func (s *Server) checkChoice(ctx context.Context, d *distribution, c *choice) (bool, error) {
+	if c.Code != "" {
+		chosen := []int{}
+		err := s.slices(ctx, d, c, func(n int, h household) {
+			if h.failedWith(c.Code) {
+				chosen = append(chosen, n)
+			}
+		})
+		if err != nil {
+			return false, unavailable(err)
+		}
+		c.Numbers = chosen
+	}
+	// Who has a mark of their own may have another text or another style than the others.
+	looks := map[look][]addressee{}
+	count, _ := c.each(d.size.Recipients)
+	for from := 0; from < count; from += 1000 {
+		numbers := c.slice(d.size.Recipients, from, 1000)
+		people, err := s.store.Recipients(ctx, d.production, d.id, numbers)
+		if err != nil {
+			return false, unavailable(err)
+		}
+		for i, n := range numbers {
+			l := c.look(d.spec.of(people[i]))
+			looks[l] = append(looks[l], addressee{n, people[i]})
+		}
+	}
+	for l, people := range looks {
+		known := make([]store.Recipient, len(people))
+		for i, p := range people {
+			known[i] = p.Recipient
+		}
+		err := checkMark(l, known)
+		if err != nil {
+			return false, err
+		}
+		err = d.checkMarks(ctx, l, people, "Choose another mark, or other recipients; nothing was changed")
+		if err != nil {
+			return false, err
+		}
+	}
+	return count > 0, nil
+}
+
+// slices reads the records of all recipients meant, slice by slice.
+func (s *Server) slices(ctx context.Context, d *distribution, c *choice, each func(n int, h household)) error {
+	count, _ := c.each(d.size.Recipients)
+	size := d.sliceSize()
+	for from := 0; from < count; from += size {
+		numbers := c.slice(d.size.Recipients, from, size)
+		known, err := s.households(ctx, d, numbers)
+		if err != nil {
+			return err
+		}
+		for i, n := range numbers {
+			each(n, known[i])
+		}
+	}
+	return nil
+}
+
+// sliceSize is how many recipients are looked at in one go, so that it is a bounded number of records.
+func (d *distribution) sliceSize() int { return min(atOnce, max(1, 1000/(d.size.Files+1))) }
+
+// anyToRetry reports whether the choice changes anything at all. Of more recipients than a call looks at it is not asked.
+func (s *Server) anyToRetry(ctx context.Context, d *distribution, c *choice) (bool, error) {
+	files, err := s.store.Units(ctx, d.production, d.id, d.fileUnits())
+	if err != nil {
+		return false, err
+	}
+	if len(d.failedFiles(states(files), c.Code)) > 0 {
+		return true, nil
+	}
+	whole, err := s.failedWhole(ctx, d, c)
+	if err != nil || len(whole) > 0 {
+		return len(whole) > 0, err
+	}
+	count, _ := c.each(d.size.Recipients)
+	people, err := s.store.Recipients(ctx, d.production, d.id, c.slice(d.size.Recipients, 0, count))
+	if err != nil {
+		return false, err
+	}
+	any, i := false, 0
+	err = s.slices(ctx, d, c, func(_ int, h household) {
+		w := d.wishFor(c, h, people[i])
+		any = any || w.busy || w.something()
+		i++
+	})
+	return any, err
+}
+
+// failedWith reports whether anything of a household failed with code.
+func (h household) failedWith(code string) bool {
+	return slices.ContainsFunc(states(h), func(u plan.UnitState) bool { return u.FailedWith(code) })
+}
+
+// wish is what a choice makes of one recipient.
+type wish struct {
+	revived plan.Revived
+	// data is what is known of the recipient from now on; nil: as it was.
+	data *store.Recipient
+	// old is the revision of the delivery that another one replaces, or -1.
+	old  int
+	busy bool
+}
+
+func (w *wish) something() bool { return len(w.revived.Revivals) > 0 || w.data != nil }
+
+func (d *distribution) wishFor(c *choice, h household, person store.Recipient) wish {
+	w := wish{old: -1}
+	if c.Code != "" && !h.failedWith(c.Code) {
+		return w
+	}
+	redo := plan.Redo{Copies: c.Redo, Delivery: c.Redo}
+	was := d.spec.of(person)
+	now := c.look(was)
+	if now != was {
+		redo.Changed = func(step *plan.Step) bool { return d.steady[step.Name].uses.Mark }
+		person.Look = nil
+		if now != d.spec.look() {
+			person.Look = new(store.Look(now))
+		}
+		w.data = &person
+	}
+	w.revived = d.revived(h, redo)
+	if (c.Redo || now != was) && reached(h, w.revived.Revivals) {
+		// Another delivery: all of the recipient's own steps are of it.
+		redo.Delivery = true
+		w.revived = d.revived(h, redo)
+		w.old = person.Revision
+		person.Revision++
+		person.Mails, person.Sent = 0, ""
+		w.data = &person
+	}
+	w.busy = w.revived.Busy
+	return w
+}
+
+// reached reports whether a step of the recipient's own is among the revivals that may have reached them: it was tried.
+func reached(h household, revivals []plan.Revival) bool {
+	own := h[len(h)-1]
+	return slices.ContainsFunc(revivals, func(r plan.Revival) bool {
+		return r.Scope() == plan.ScopeRecipient && own.Steps[r.Step.Name].Attempts > 0
+	})
+}
+
+// numbers are the recipients that ids name, in order and each once; nil if there are none.
 func (d *distribution) numbers(ids []string) ([]int, error) {
 	var out []int
 	for _, id := range ids {
@@ -61,12 +358,8 @@ func (d *distribution) numbers(ids []string) ([]int, error) {
 		}
 		out = append(out, n)
 	}
-	if len(ids) == 0 {
-		for n := range d.size.Recipients {
-			out = append(out, n+1)
-		}
-	}
-	return out, nil
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
 // number is the recipient that id names.
@@ -79,251 +372,212 @@ func (d *distribution) number(id string) (int, error) {
 	return n, nil
 }
 
-func (s *Server) reviveError(d *distribution, err error) error {
+// progress is how far a retry is: the cursor of its chore.
+type progress struct {
+	// next is the recipient to go on with, counted among those meant; -1: files come first.
+	next int
+	// ends names a delivery, by recipient and revision, whose link must be ended before anything else.
+	ends string
+}
+
+func (p progress) String() string {
+	if p.next < 0 {
+		return store.FirstCursor
+	}
+	if p.ends != "" {
+		return strconv.Itoa(p.next) + ":" + p.ends
+	}
+	return strconv.Itoa(p.next)
+}
+
+func parseProgress(cursor string) (progress, error) {
+	if cursor == store.FirstCursor {
+		return progress{next: -1}, nil
+	}
+	text, ends, _ := strings.Cut(cursor, ":")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return progress{}, fmt.Errorf("retry: cursor %q: %w", cursor, err)
+	}
+	return progress{n, ends}, nil
+}
+
+// notNow is when a retry looks again at what a worker has.
+const notNow = 200 * time.Millisecond
+
+// retrySlice does one slice of a retry and lets whoever comes next go on, so that a long one keeps nobody waiting. Each
+// recipient is revived together with the cursor: whoever goes on after a crash does none twice.
+func (s *Server) retrySlice(ctx context.Context, d *distribution, ch store.Chore) error {
+	err := s.retryOn(ctx, d, ch)
 	switch {
-	case errors.Is(err, store.ErrCancelled):
-		return fault.New(fault.Conflict, "DISTRIBUTION_CANCELLED", "distribution %s was cancelled and stays so; send what is wanted as a new one", d.id)
-	case errors.Is(err, store.ErrChanged):
-		return fault.New(fault.Unavailable, "DISTRIBUTION_BUSY", "distribution %s is changing too fast to do this now; try again", d.id)
-	}
-	return unavailable(err)
-}
-
-// tries is how often a revival is tried anew because something changed between looking and doing.
-const tries = 5
-
-// reviveFiles makes steps of files run again that failed.
-func (s *Server) reviveFiles(ctx context.Context, d *distribution) (bool, error) {
-	for range tries {
-		records, err := s.store.Units(ctx, d.production, d.id, d.fileUnits())
-		if err != nil {
-			return false, err
-		}
-		revivals := plan.ReviveFiles(d.steps, states(records))
-		if len(revivals) == 0 {
-			return false, nil
-		}
-		err = s.store.Revive(ctx, d.production, d.id, store.Again{
-			Revivals: revivals, Attempts: attempts(records, revivals), Who: who(ctx), Kind: "retry",
-		})
-		if !errors.Is(err, store.ErrChanged) {
-			return err == nil, err
-		}
-	}
-	return false, store.ErrChanged
-}
-
-// revive makes steps of one recipient run again: what failed, what redo asks for, and what waits for those. data
-// replaces what is known of the recipient. It reports whether there was anything to do.
-func (s *Server) revive(ctx context.Context, d *distribution, n int, redo plan.Redo, data *store.Recipient, kind string) (bool, error) {
-	itemUnits := make([]plan.Unit, d.size.Files)
-	for f := range itemUnits {
-		itemUnits[f] = plan.Unit{File: f + 1, Recipient: n}
-	}
-	units := append(append(d.fileUnits(), itemUnits...), plan.Unit{Recipient: n})
-	for range tries {
-		records, err := s.store.Units(ctx, d.production, d.id, units)
-		if err != nil {
-			return false, err
-		}
-		all := states(records)
-		files, items, recipient := all[:d.size.Files], all[d.size.Files:2*d.size.Files], all[2*d.size.Files]
-		revivals := plan.Revive(d.steps, d.join, redo, files, items, recipient)
-		if len(revivals) == 0 {
-			return false, nil
-		}
-		again := store.Again{Revivals: revivals, Attempts: attempts(records, revivals), Phases: map[plan.Unit]plan.Phase{},
-			Recipient: n, Delivery: records[len(records)-1].Delivery, Data: data, Who: who(ctx), Kind: kind}
-		for _, item := range items {
-			again.Phases[item.Unit] = item.Phase
-		}
-		if data == nil {
-			again.Data, err = s.furtherMail(ctx, d, n, revivals)
-			if err != nil {
-				return false, err
-			}
-		}
-		err = s.store.Revive(ctx, d.production, d.id, again)
-		if !errors.Is(err, store.ErrChanged) {
-			return err == nil, err
-		}
-	}
-	return false, store.ErrChanged
-}
-
-// furtherMail is what is known of a recipient from now on whose delivery was sent and is among the revivals: should
-// there be more to send it is another mail, and what was sent is kept in mind, so that the same is not sent again.
-// Otherwise it is nil.
-func (s *Server) furtherMail(ctx context.Context, d *distribution, n int, revivals []plan.Revival) (*store.Recipient, error) {
-	for _, r := range revivals {
-		if r.Step.Delivers == "" || r.From != plan.Done {
-			continue
-		}
-		people, err := s.store.Recipients(ctx, d.production, d.id, []int{n})
-		if err != nil {
-			return nil, err
-		}
-		now := people[0]
-		now.Mails++
-		request, err := s.requestFor(ctx, d, r.Step, r.Unit, &now)
-		if err != nil {
-			return nil, err
-		}
-		now.Sent = digest(request)
-		return &now, nil
-	}
-	return nil, nil
-}
-
-func (d *distribution) fileUnits() []plan.Unit {
-	units := make([]plan.Unit, d.size.Files)
-	for f := range units {
-		units[f] = plan.Unit{File: f + 1}
-	}
-	return units
-}
-
-func states(records []store.UnitRecord) []plan.UnitState {
-	out := make([]plan.UnitState, len(records))
-	for i, rec := range records {
-		out[i] = plan.UnitState{Unit: rec.Unit, Phase: rec.Phase, Steps: map[string]plan.State{}}
-		for name, st := range rec.Steps {
-			out[i].Steps[name] = st.State
-		}
-	}
-	return out
-}
-
-// attempts are those that each revived step had.
-func attempts(records []store.UnitRecord, revivals []plan.Revival) []int {
-	had := map[plan.Unit]map[string]store.StepRecord{}
-	for _, rec := range records {
-		had[rec.Unit] = rec.Steps
-	}
-	out := make([]int, len(revivals))
-	for i, r := range revivals {
-		out[i] = had[r.Unit][r.Step.Name].Attempts
-	}
-	return out
-}
-
-func who(ctx context.Context) string { return rpc.PrincipalFrom(ctx).GetSubject() }
-
-// ResendRecipient implements distributionv1.DistributionServiceServer.
-func (s *Server) ResendRecipient(ctx context.Context, req *distributionv1.ResendRecipientRequest) (*distributionv1.ResendRecipientResponse, error) {
-	d, err := s.find(ctx, req.GetProduction(), req.GetDistribution())
-	if err != nil {
-		return nil, err
-	}
-	n, err := d.number(req.GetRecipient())
-	if err != nil {
-		return nil, err
-	}
-	people, err := s.store.Recipients(ctx, d.production, d.id, []int{n})
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	was := people[0]
-	now := was
-	if req.GetEmail() != "" {
-		address, err := mail.ParseAddress(req.GetEmail())
-		if err != nil || address.Name != "" || address.Address != req.GetEmail() {
-			return nil, fault.New(fault.Invalid, "RECIPIENT_INVALID", "%q is not an e-mail address; nothing was changed", req.GetEmail())
-		}
-		now.Email = req.GetEmail()
-	}
-	if req.GetName() != "" {
-		now.Name = req.GetName()
-	}
-	now.Revision++
-	now.Mails, now.Sent = 0, ""
-	again, err := s.revive(ctx, d, n, plan.Redo{Delivery: true, Copies: now.Email != was.Email || now.Name != was.Name}, &now, "resend")
-	if err != nil {
-		return nil, s.reviveError(d, err)
-	}
-	if !again {
-		return nil, fault.New(fault.Conflict, "DELIVERY_UNDER_WAY", "%s is being sent to right now, or none of their documents could be made; nothing was changed", req.GetRecipient())
-	}
-	err = s.endLink(ctx, d, deliveryID(d.id, n, was.Revision))
-	if err != nil {
-		return nil, err
-	}
-	list, err := s.ListRecipients(ctx, &distributionv1.ListRecipientsRequest{Production: d.production, Distribution: d.id,
-		PageToken: strconv.Itoa(n - 1), PageSize: 1})
-	if err != nil {
-		return nil, err
-	}
-	return &distributionv1.ResendRecipientResponse{Recipient: list.GetRecipients()[0]}, nil
-}
-
-// endLink revokes the link of a delivery that another one replaces.
-func (s *Server) endLink(ctx context.Context, d *distribution, link string) error {
-	if d.spec.Mode == "attachment" || s.deps.Links == nil {
+	case errors.Is(err, store.ErrTaken):
 		return nil
+	case errors.Is(err, errBusy), errors.Is(err, store.ErrChanged):
+		return s.store.PutBack(ctx, ch, notNow)
 	}
-	_, err := s.deps.Links.Revoke(ctx, &linkv1.RevokeRequest{Production: d.production, Distribution: d.id, Links: []string{link}})
 	return err
 }
 
-// RevokeDistribution implements distributionv1.DistributionServiceServer.
-func (s *Server) RevokeDistribution(ctx context.Context, req *distributionv1.RevokeDistributionRequest) (*distributionv1.RevokeDistributionResponse, error) {
-	d, err := s.find(ctx, req.GetProduction(), req.GetDistribution())
+func (s *Server) retryOn(ctx context.Context, d *distribution, ch store.Chore) error {
+	raw, err := s.store.Choice(ctx, ch)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = s.store.Cancel(ctx, d.production, d.id, who(ctx))
-	if err != nil && !errors.Is(err, store.ErrEnded) {
-		return nil, unavailable(err)
-	}
-	s.kickChores()
-	resp := &distributionv1.RevokeDistributionResponse{}
-	if d.spec.Mode != "attachment" && s.deps.Links != nil {
-		ended, err := s.deps.Links.Revoke(ctx, &linkv1.RevokeRequest{Production: d.production, Distribution: d.id})
-		if err != nil {
-			return nil, err
-		}
-		resp.LinksRevoked = ended.GetRevoked()
-		resp.BeyondRecall, err = s.downloaded(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-	}
-	resp.Distribution, err = s.view(ctx, d.production, d.id)
+	var c choice
+	err = json.Unmarshal(raw, &c)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("retry of %s: %w", d.id, err)
 	}
-	if d.spec.Mode == "attachment" {
-		c := resp.GetDistribution().GetRecipients()
-		resp.BeyondRecall = c.GetSent() + c.GetDelivered() + c.GetComplained() + c.GetUncertain()
+	at, err := parseProgress(ch.Cursor)
+	if err != nil {
+		return err
 	}
-	return resp, nil
+	sum, err := s.store.Get(ctx, d.production, d.id)
+	if err != nil {
+		return err
+	}
+	if sum.State == plan.Accepted {
+		return errBusy // being laid out
+	}
+	err = s.endOld(ctx, d, at)
+	if err != nil {
+		return err
+	}
+	count, _ := c.each(d.size.Recipients)
+	if sum.CancelRequested || at.next > count {
+		return s.retried(ctx, d, ch)
+	}
+	if at.next == count {
+		return s.retryWhole(ctx, d, &c, ch, at)
+	}
+	if at.next < 0 {
+		err = s.reviveFiles(ctx, d, c.Code, c.By)
+		if err != nil {
+			return err
+		}
+		at.next = 0
+		err = s.proceed(ctx, d, &ch, at)
+		if err != nil {
+			return err
+		}
+	}
+	numbers := c.slice(d.size.Recipients, at.next, d.sliceSize())
+	known, err := s.households(ctx, d, numbers)
+	if err != nil {
+		return err
+	}
+	people, err := s.store.Recipients(ctx, d.production, d.id, numbers)
+	if err != nil {
+		return err
+	}
+	for i, n := range numbers {
+		done, err := s.retryOne(ctx, d, &c, &ch, at, n, known[i], people[i])
+		if errors.Is(err, store.ErrCancelled) {
+			return s.retried(ctx, d, ch)
+		}
+		if err != nil && !errors.Is(err, store.ErrTaken) {
+			// What was passed over need not be looked at again.
+			return errors.Join(err, s.proceed(ctx, d, &ch, progress{next: at.next}))
+		}
+		if err != nil {
+			return err
+		}
+		at.next++
+		if done.ends != "" {
+			at.ends = done.ends
+			err = s.endOld(ctx, d, at)
+			if err != nil {
+				return err
+			}
+			at.ends = ""
+		}
+	}
+	err = s.proceed(ctx, d, &ch, at)
+	if err != nil {
+		return err
+	}
+	if at.next >= count {
+		return s.retryWhole(ctx, d, &c, ch, at)
+	}
+	return s.store.PutBack(ctx, ch, 0)
 }
 
-// downloaded counts recipients who have fetched copies by their link: those cannot be called back.
-func (s *Server) downloaded(ctx context.Context, d *distribution) (int32, error) {
-	var n int32
-	for from := 1; from <= d.size.Recipients; from += 1000 {
-		var numbers []int
-		for r := from; r < min(from+1000, d.size.Recipients+1); r++ {
-			numbers = append(numbers, r)
-		}
-		people, err := s.store.Recipients(ctx, d.production, d.id, numbers)
-		if err != nil {
-			return 0, unavailable(err)
-		}
-		req := &linkv1.GetLinksRequest{Production: d.production}
-		for i, r := range numbers {
-			req.Links = append(req.Links, deliveryID(d.id, r, people[i].Revision))
-		}
-		got, err := s.deps.Links.GetLinks(ctx, req)
-		if err != nil {
-			return 0, err
-		}
-		for _, l := range got.GetLinks() {
-			if l.GetDownloads() > 0 {
-				n++
+// retryOne does what c chooses for recipient n, who is the next of at, and moves the cursor past them with it. Where there
+// is nothing to do the cursor stays.
+func (s *Server) retryOne(ctx context.Context, d *distribution, c *choice, ch *store.Chore, at progress, n int, h household, person store.Recipient) (progress, error) {
+	for try := range tries {
+		if try > 0 {
+			known, err := s.households(ctx, d, []int{n})
+			if err != nil {
+				return at, err
 			}
+			people, err := s.store.Recipients(ctx, d.production, d.id, []int{n})
+			if err != nil {
+				return at, err
+			}
+			h, person = known[0], people[0]
+		}
+		w := d.wishFor(c, h, person)
+		switch {
+		case w.busy:
+			return at, errBusy
+		case !w.something():
+			return progress{next: at.next + 1}, nil
+		}
+		a, err := s.again(ctx, d, n, h, w.revived, w.data)
+		if err != nil {
+			return at, err
+		}
+		done := progress{next: at.next + 1}
+		if w.old >= 0 && d.spec.Mode != "attachment" {
+			done.ends = strconv.Itoa(n) + "." + strconv.Itoa(w.old)
+		}
+		a.Who, a.Kind, a.Chore, a.Next = c.By, "retry", *ch, done.String()
+		err = s.store.Revive(ctx, d.graph, d.production, d.id, a)
+		if err == nil {
+			ch.Cursor = a.Next
+			return done, nil
+		}
+		if !errors.Is(err, store.ErrChanged) {
+			return at, err
 		}
 	}
-	return n, nil
+	return at, store.ErrChanged
+}
+
+// endOld ends the link that at says must be ended.
+func (s *Server) endOld(ctx context.Context, d *distribution, at progress) error {
+	recipient, revision, ok := strings.Cut(at.ends, ".")
+	if !ok {
+		return nil
+	}
+	n, err1 := strconv.Atoi(recipient)
+	r, err2 := strconv.Atoi(revision)
+	err := errors.Join(err1, err2)
+	if err != nil {
+		return err
+	}
+	return s.endLink(ctx, d, deliveryID(d.id, n, r))
+}
+
+func (s *Server) proceed(ctx context.Context, d *distribution, ch *store.Chore, at progress) error {
+	next := at.String()
+	if next == ch.Cursor {
+		return nil
+	}
+	_, err := s.store.Proceed(ctx, *ch, d.graph, next)
+	if err == nil {
+		ch.Cursor = next
+	}
+	return err
+}
+
+// retried ends a retry.
+func (s *Server) retried(ctx context.Context, d *distribution, ch store.Chore) error {
+	ended, err := s.store.Proceed(ctx, ch, d.graph, "")
+	if err != nil {
+		return err
+	}
+	s.said(ctx, d, ended)
+	return nil
 }

@@ -1,19 +1,23 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/filigreehq/filigree/pkg/fault"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
+	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
@@ -58,14 +62,14 @@ func (s *Server) ListDistributions(ctx context.Context, req *distributionv1.List
 
 // CancelDistribution implements distributionv1.DistributionServiceServer.
 func (s *Server) CancelDistribution(ctx context.Context, req *distributionv1.CancelDistributionRequest) (*distributionv1.CancelDistributionResponse, error) {
-	err := s.store.Cancel(ctx, req.GetProduction(), req.GetDistribution(), who(ctx))
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil, unknown(req.GetDistribution())
-	case errors.Is(err, store.ErrEnded):
+	err := s.family(ctx, req.GetProduction(), req.GetDistribution(), func(id string) error {
+		return s.store.Cancel(ctx, req.GetProduction(), id, who(ctx))
+	})
+	if errors.Is(err, store.ErrEnded) {
 		return nil, fault.New(fault.Conflict, "DISTRIBUTION_ENDED", "distribution %s has ended already; what was sent cannot be called back", req.GetDistribution())
-	case err != nil:
-		return nil, unavailable(err)
+	}
+	if err != nil {
+		return nil, s.changeError(req.GetDistribution(), err)
 	}
 	s.kickChores()
 	s.deps.Log.InfoContext(ctx, "cancel requested", "distribution", req.GetDistribution(), "production", req.GetProduction())
@@ -74,6 +78,64 @@ func (s *Server) CancelDistribution(ctx context.Context, req *distributionv1.Can
 		return nil, err
 	}
 	return &distributionv1.CancelDistributionResponse{Distribution: d}, nil
+}
+
+// PauseDistribution implements distributionv1.DistributionServiceServer.
+func (s *Server) PauseDistribution(ctx context.Context, req *distributionv1.PauseDistributionRequest) (*distributionv1.PauseDistributionResponse, error) {
+	d, err := s.setPaused(ctx, req.GetProduction(), req.GetDistribution(), true)
+	if err != nil {
+		return nil, err
+	}
+	return &distributionv1.PauseDistributionResponse{Distribution: d}, nil
+}
+
+// ResumeDistribution implements distributionv1.DistributionServiceServer.
+func (s *Server) ResumeDistribution(ctx context.Context, req *distributionv1.ResumeDistributionRequest) (*distributionv1.ResumeDistributionResponse, error) {
+	d, err := s.setPaused(ctx, req.GetProduction(), req.GetDistribution(), false)
+	if err != nil {
+		return nil, err
+	}
+	return &distributionv1.ResumeDistributionResponse{Distribution: d}, nil
+}
+
+func (s *Server) setPaused(ctx context.Context, production, id string, on bool) (*distributionv1.Distribution, error) {
+	err := s.family(ctx, production, id, func(id string) error {
+		return s.store.Pause(ctx, production, id, who(ctx), on)
+	})
+	if errors.Is(err, store.ErrEnded) {
+		return nil, fault.New(fault.Conflict, "DISTRIBUTION_ENDED", "distribution %s has ended already; there is nothing to pause or to resume", id)
+	}
+	if err != nil {
+		return nil, s.changeError(id, err)
+	}
+	s.kickChores()
+	return s.view(ctx, production, id)
+}
+
+// family does something to a distribution and to all that it started and that have not ended.
+func (s *Server) family(ctx context.Context, production, id string, do func(id string) error) error {
+	err := do(id)
+	if err != nil {
+		return err
+	}
+	children, err := s.store.Children(ctx, production, id)
+	if err != nil {
+		return err
+	}
+	for _, child := range children {
+		err = s.family(ctx, production, child, do)
+		if err != nil && !errors.Is(err, store.ErrEnded) && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) changeError(id string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return unknown(id)
+	}
+	return unavailable(err)
 }
 
 // ListRecipients implements distributionv1.DistributionServiceServer.
@@ -116,6 +178,9 @@ func (d *distribution) recipientView(rec store.UnitRecord, r store.Recipient) *d
 	v := &distributionv1.Recipient{
 		Id: recipientID(d.id, rec.Recipient), Name: r.Name, Email: r.Email, Fields: r.Fields,
 		Items: &distributionv1.ItemCounts{Total: int32(d.size.Files)},
+	}
+	if r.Look != nil {
+		v.Mark, v.MarkStyle = r.Look.Template, look(*r.Look).message()
 	}
 	counts := map[plan.ItemState]int{}
 	for phase, n := range rec.Phases {
@@ -195,14 +260,31 @@ func (s *Server) ListEvents(ctx context.Context, req *distributionv1.ListEventsR
 	for _, e := range events {
 		v := &distributionv1.Event{
 			Id: e.ID, Time: stamp(e.Time()), Kind: e.Kind, Step: e.Step, Unit: e.Unit, Attempt: int32(e.Attempt),
-			Worker: e.Worker, StartedAt: stamp(e.Started), State: e.State,
+			Worker: e.Worker, StartedAt: stamp(e.Started), State: e.State, Text: e.Text,
 		}
 		if e.Code != "" {
 			v.Error = &distributionv1.Error{Code: e.Code, Message: e.Message, Retryable: !plan.State(e.State).Final()}
 		}
+		given(v, e)
 		resp.Events = append(resp.Events, v)
 	}
 	return resp, nil
+}
+
+// given adds to an attempt's event what held it up, what its function gave beside its answer, and when it is tried again.
+func given(v *distributionv1.Event, e store.Event) {
+	v.RetryAt, v.Limit = stamp(e.RetryAt), e.Limit
+	if e.Limit != "" {
+		v.LimitWait = durationpb.New(e.LimitWait)
+	}
+	v.BytesIn, v.BytesOut = e.Figures.In, e.Figures.Out
+	v.Delivery, v.Again = e.Delivery, e.Again
+	for _, m := range e.Figures.Metrics {
+		v.Metrics = append(v.Metrics, &taskv1.Metric{Name: m.Name, Value: m.Value, Labels: m.Labels})
+	}
+	for _, l := range e.Figures.Lines {
+		v.Log = append(v.Log, &taskv1.LogLine{Time: stamp(time.UnixMilli(l.Time)), Level: l.Level, Text: l.Text})
+	}
 }
 
 // find loads a distribution that a caller named.
@@ -229,7 +311,14 @@ func (s *Server) view(ctx context.Context, production, id string) (*distribution
 	if err != nil {
 		return nil, err
 	}
-	return view(sum, d), nil
+	v := view(sum, d)
+	if slices.ContainsFunc(d.steps.Steps, func(st plan.Step) bool { return st.Starts }) {
+		v.Children, err = s.store.Children(ctx, production, id)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	return v, nil
 }
 
 func view(sum *store.Summary, d *distribution) *distributionv1.Distribution {
@@ -241,6 +330,19 @@ func view(sum *store.Summary, d *distribution) *distributionv1.Distribution {
 		HeldUntil:       stamp(sum.HeldUntil),
 		Items:           &distributionv1.ItemCounts{Total: int32(sum.Size.Items())},
 		Recipients:      deliveryCounts(sum),
+		Mark:            d.spec.look().Template,
+		MarkStyle:       d.spec.look().message(),
+		Priority:        int32(sum.Priority),
+		LateBy:          lateness(sum),
+		Policy:          d.spec.policy(),
+	}
+	parent := strings.Split(sum.Parent, "/") // distribution, unit, step
+	if len(parent) == 3 {
+		v.Parent, v.ParentStep = parent[0], parent[2]
+	}
+	if sum.StoppedBy == plan.ByFailures {
+		v.Error = &distributionv1.Error{Code: "TOO_MANY_FAILURES", Retryable: false,
+			Message: "more items failed than this distribution's policy tolerates, so the rest was cancelled; mend what failed and send those as a new one"}
 	}
 	itemCounts(v.Items, sum.Items)
 	for i := range d.steps.Steps {
@@ -256,6 +358,28 @@ func view(sum *store.Summary, d *distribution) *distributionv1.Distribution {
 		v.Files = append(v.Files, &distributionv1.FileRef{Sha256: f.SHA256, Name: f.Name})
 	}
 	return v
+}
+
+// policy is what the distribution decides by itself.
+func (s *spec) policy() *distributionv1.Policy {
+	p := &distributionv1.Policy{OnFailure: cmp.Or(s.OnFailure, "send_available"), OnUncertain: cmp.Or(s.OnUncertain, string(plan.Resend))}
+	if s.Tolerate != nil {
+		p.Tolerate = &distributionv1.Tolerance{Items: new(int32(*s.Tolerate))}
+	}
+	return p
+}
+
+// lateness is how far past its deadline a distribution ended, or is; nil when it is not.
+func lateness(sum *store.Summary) *durationpb.Duration {
+	end := sum.Ended
+	if end.IsZero() {
+		end = time.Now()
+	}
+	late := end.Sub(sum.Deadline)
+	if sum.Deadline.IsZero() || late <= 0 {
+		return nil
+	}
+	return durationpb.New(late)
 }
 
 func itemCounts(v *distributionv1.ItemCounts, c map[plan.ItemState]int) {

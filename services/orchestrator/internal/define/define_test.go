@@ -36,7 +36,7 @@ func TestRequestOfTheMail(t *testing.T) {
 			map[string]any{"file": map[string]any{"name": "a.pdf"}, "steps": made},
 			map[string]any{"file": map[string]any{"name": "b.pdf"}, "steps": failed},
 		},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +54,55 @@ func TestRequestOfTheMail(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Errorf("request differs (-want +got):\n%s", diff)
+	}
+}
+
+// While orchestrators are replaced, one of the version before makes requests by the new definition.
+func TestTheMarkWithAndWithoutAStyle(t *testing.T) {
+	yesterday := map[string]any{"mark": "{name}"}
+	styled := map[string]any{"mark": "{name}", "mark_style": map[string]any{
+		"layout": "tiled", "color": "", "opacity": int32(35), "size": int32(0), "pages": "1-3"}}
+	plain := map[string]any{"template": "{name}"}
+	full := map[string]any{"template": "{name}", "layout": "tiled", "color": "", "opacity": 35.0, "size": 0.0, "pages": "1-3"}
+	for name, tc := range map[string]struct {
+		distribution, production, want map[string]any
+		open                           bool
+	}{
+		"as yesterday knew it": {yesterday, map[string]any{"id": "p"}, plain, false},
+		"without a style":      {yesterday, map[string]any{"id": "p", "open_restricted": false}, plain, false},
+		"with one":             {styled, map[string]any{"id": "p", "open_restricted": true}, full, true},
+	} {
+		for _, step := range []string{"prepare", "watermark", "thumbnail"} {
+			tc.distribution["locked"] = false
+			got, err := builtin(t).Request(step, define.View{
+				"production": tc.production, "distribution": tc.distribution,
+				"file":      map[string]any{"sha256": "ff", "name": "a.pdf"},
+				"recipient": map[string]any{"id": "D.r1"}, "item": map[string]any{"id": "D.1.1", "fields": map[string]any{}},
+			}, nil)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", name, step, err)
+			}
+			var fields map[string]any
+			err = json.Unmarshal([]byte(got), &fields)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := map[string]any{"sha256": "ff", "name": "a.pdf", "open_restricted": tc.open}
+			if diff := cmp.Diff(tc.want, fields["mark"]) + cmp.Diff(file, fields["file"]); diff != "" {
+				t.Errorf("%s, %s: mark or file differ (-want +got):\n%s", name, step, diff)
+			}
+		}
+	}
+}
+
+func TestAStyleIsNotLostOnWhoKnowsNone(t *testing.T) {
+	_, err := builtin(t).Request("watermark", define.View{
+		"production": map[string]any{"id": "p"}, "distribution": map[string]any{"mark": "", "locked": false},
+		"file": map[string]any{"sha256": "ff", "name": "a.pdf"}, "recipient": map[string]any{"id": "D.r1"},
+		"item": map[string]any{"id": "D.1.1", "fields": map[string]any{}},
+	}, nil)
+	if err == nil || !strings.Contains(err.Error(), "mark_style") {
+		t.Errorf("got %v, want that it lacks mark_style", err)
 	}
 }
 
@@ -76,20 +125,26 @@ func TestStepsWhoseConditionIsFalseAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestParseSaysWhereAndWhat(t *testing.T) {
-	for name, tc := range map[string]struct{ source, want string }{
-		"an expression that does not compile": {"name: a\nversion: 1\nsteps:\n  - name: xx\n    scope: item\n    function: f.F\n    with: {a: 'item.('}\n", "line 4"},
-		"a field nobody knows":                {"name: a\nversion: 1\nsteps: []\ncolour: red\n", "colour"},
-		"a need that comes later":             {"name: a\nversion: 1\nsteps:\n  - {name: xx, scope: item, function: f.F, needs: [y]}\n", `needs "y"`},
-		"an item that waits for a recipient":  {"name: a\nversion: 1\nsteps:\n  - {name: rr, scope: recipient, function: f.F}\n  - {name: xx, scope: item, function: f.F, needs: [rr]}\n", "cannot need"},
-		"no steps":                            {"name: a\nversion: 1\n", "no steps"},
-		"no version":                          {"name: a\nsteps: []\n", "version"},
+func TestUsesOfTheMark(t *testing.T) {
+	for step, want := range map[string]bool{"prepare": true, "watermark": true, "thumbnail": true, "link": false, "email": false, "push": false} {
+		if got := builtin(t).Uses(step).Mark; got != want {
+			t.Errorf("%s draws the mark: %v, want %v", step, got, want)
+		}
+	}
+	for with, want := range map[string]bool{
+		"{title: distribution.title}":                                false,
+		"{style: 'has(distribution.mark_style)'}":                    true,
+		"{text: 'distribution[\"mark\"]'}":                           true,
+		"{all: distribution}":                                        true,
+		"{text: '[1].map(distribution, distribution).size() > 0'}":   false,
+		"{text: '[1].map(d, distribution.mark != \"\").size() > 0'}": true,
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := define.Parse(tc.source)
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("got %v, want something with %q", err, tc.want)
-			}
-		})
+		d, err := define.Parse("name: own\nversion: 1\nsteps:\n  - {name: note, scope: recipient, function: own.Note, with: " + with + "}\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Uses("note").Mark; got != want {
+			t.Errorf("%s draws the mark: %v, want %v", with, got, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 )
 
@@ -31,8 +32,9 @@ type Tally struct {
 	Errors, Crashes, Throttles int
 }
 
-// maxCrashes is how many attempts at a step may die without a word before it is given up.
-const maxCrashes = 3
+// MaxCrashes is how many attempts at a step may die without a word before it is given up, and how many workers a document
+// may kill in a row before it is quarantined.
+const MaxCrashes = 3
 
 // OnUncertain is the policy for an effect that may have happened.
 type OnUncertain string
@@ -57,6 +59,12 @@ type Outcome struct {
 	MaybeSent bool
 	// KeepCheckpoint keeps what the attempt recorded, because how far it came is all that is known of it.
 	KeepCheckpoint bool
+	// Checkpoint replaces what the attempt recorded: how to ask for what it submitted.
+	Checkpoint string
+	// Throttled: somebody else's limit ended it.
+	Throttled bool
+	// Crashed: the attempt died with its worker. What it was about may be what kills them.
+	Crashed bool
 	// Event reports whether the attempt is worth an event: one that was handed back untouched is not.
 	Event bool
 }
@@ -79,6 +87,28 @@ func HandedBack(step *Step, t Tally) Outcome {
 	return o
 }
 
+// Submitted is the outcome of an attempt whose work goes on elsewhere: it is asked for again after wait. That is no event:
+// a thousand jobs that take hours would tell nothing else.
+func Submitted(t Tally, wait time.Duration, checkpoint string) Outcome {
+	return Outcome{To: Retrying, Tally: t, Wait: max(wait, time.Millisecond), Checkpoint: checkpoint}
+}
+
+// LeftOut is the outcome of a step whose condition is false.
+func LeftOut(step *Step, t Tally) Outcome {
+	o := Outcome{To: Skipped, Tally: t, Event: true}
+	if step.Delivers != "" {
+		o.Delivery = Withdrawn
+	}
+	return o
+}
+
+const quarantined = "three workers in a row were lost while they had this document, so nobody touches it any more; a retry lifts that"
+
+// Quarantined is the outcome of a step about a document that killed three workers.
+func Quarantined(step *Step, t Tally) Outcome {
+	return Failing(step, t, Failure{Class: Permanent, Code: "FILE_QUARANTINED", Message: quarantined}, Hold, 0)
+}
+
 // Failing decides what a reported failure means. draw in [0,1) is the jitter.
 func Failing(step *Step, t Tally, f Failure, policy OnUncertain, draw float64) Outcome {
 	o := Outcome{Tally: t, Code: f.Code, Message: f.Message, Event: true}
@@ -87,11 +117,12 @@ func Failing(step *Step, t Tally, f Failure, policy OnUncertain, draw float64) O
 		return unsure(step, o, policy, f.RetryAfter, draw)
 	case Throttled:
 		o.Tally.Throttles++
+		o.Throttled = true
 		o.To = Retrying
 		o.Wait = max(f.RetryAfter, jitter(step.Retry.wait(o.Tally.Throttles), draw))
 	case Transient:
 		o.Tally.Errors++
-		if o.Tally.Errors >= step.Retry.Attempts {
+		if o.Tally.Errors >= step.Retry.Attempts || slices.Contains(step.Retry.Permanent, f.Code) {
 			o.To = Failed
 			break
 		}
@@ -117,7 +148,7 @@ func Failing(step *Step, t Tally, f Failure, policy OnUncertain, draw float64) O
 // the last thing it recorded.
 func Lost(step *Step, t Tally, checkpoint string, policy OnUncertain) Outcome {
 	o := Outcome{
-		Tally: t, Event: true, Code: "WORKER_LOST",
+		Tally: t, Event: true, Crashed: true, Code: "WORKER_LOST",
 		Message: "the worker stopped answering while it had this step; another one takes over",
 	}
 	o.Tally.Crashes++
@@ -126,7 +157,7 @@ func Lost(step *Step, t Tally, checkpoint string, policy OnUncertain) Outcome {
 		o.Message = "the worker was lost at the moment of sending, so the message may have gone out"
 		return unsure(step, o, policy, 0, 0)
 	}
-	if o.Tally.Crashes >= maxCrashes {
+	if o.Tally.Crashes >= MaxCrashes {
 		o.To = Failed
 		o.Code = "WORKER_CRASHED"
 		o.Message = "three workers in a row were lost at this step, so it was given up; the document may be what kills them"

@@ -63,19 +63,21 @@ func TestItem(t *testing.T) {
 
 func TestEnding(t *testing.T) {
 	for _, tc := range []struct {
-		cancelled, good, bad bool
-		want                 plan.DistributionState
+		stop      plan.Stop
+		good, bad bool
+		want      plan.DistributionState
 	}{
-		{false, true, false, plan.Completed},
-		{false, true, true, plan.CompletedWithFailures},
-		{false, false, true, plan.AllFailed},
-		{true, true, false, plan.Completed}, // the cancellation came too late to stop anything
-		{true, true, true, plan.Stopped},
-		{true, false, true, plan.Stopped},
+		{plan.NotStopped, true, false, plan.Completed},
+		{plan.NotStopped, true, true, plan.CompletedWithFailures},
+		{plan.NotStopped, false, true, plan.AllFailed},
+		{plan.ByPerson, true, false, plan.Completed}, // the cancellation came too late to stop anything
+		{plan.ByPerson, true, true, plan.Stopped},
+		{plan.ByPerson, false, true, plan.Stopped},
+		{plan.ByFailures, true, true, plan.AllFailed},
 	} {
-		got := plan.Ending(tc.cancelled, tc.good, tc.bad)
+		got := plan.Ending(tc.stop, tc.good, tc.bad)
 		if got != tc.want || !got.Final() {
-			t.Errorf("Ending(%v, %v, %v) = %s, want %s", tc.cancelled, tc.good, tc.bad, got, tc.want)
+			t.Errorf("Ending(%q, %v, %v) = %s, want %s", tc.stop, tc.good, tc.bad, got, tc.want)
 		}
 	}
 }
@@ -101,7 +103,7 @@ func TestFailing(t *testing.T) {
 		"the last error allowed is final": {stamping, plan.Tally{Errors: 2, Crashes: 1, Throttles: 40}, transient, plan.Resend,
 			plan.Outcome{To: plan.Failed, Tally: plan.Tally{Errors: 3, Crashes: 1, Throttles: 40}}},
 		"a throttle uses up no attempt": {stamping, plan.Tally{Errors: 2, Throttles: 50}, plan.Failure{Class: plan.Throttled, Code: "BUSY", Message: "busy", RetryAfter: time.Minute}, plan.Resend,
-			plan.Outcome{To: plan.Retrying, Wait: time.Minute, Tally: plan.Tally{Errors: 2, Throttles: 51}}},
+			plan.Outcome{To: plan.Retrying, Wait: time.Minute, Throttled: true, Tally: plan.Tally{Errors: 2, Throttles: 51}}},
 		"a permanent failure is final at once": {stamping, plan.Tally{}, plan.Failure{Class: plan.Permanent, Code: "BUSY", Message: "busy"}, plan.Resend,
 			plan.Outcome{To: plan.Failed, Tally: plan.Tally{Errors: 1}}},
 		"a permanent failure to deliver ends the delivery as the function says": {mailing, plan.Tally{}, plan.Failure{Class: plan.Permanent, Code: "BUSY", Message: "busy", Delivery: plan.Bounced}, plan.Resend,
@@ -227,7 +229,7 @@ func document() string {
 	var b strings.Builder
 	b.WriteString("# States\n\nDrawn from the tables in `services/orchestrator/internal/plan` by its tests; a test fails when the two differ.\n")
 	section(&b, "Step", plan.States, func(from, to plan.State) bool { return plan.Check(from, to) == nil })
-	b.WriteString("\nOut of a final state leads only a person's asking for it again: from `done`, `failed` and `cancelled` to `pending` or `ready`.\n")
+	b.WriteString("\nOut of a final state leads only a person's asking for it again: from `done`, `failed`, `skipped` and `cancelled` to `pending` or `ready`. What has not run and waits for such a step goes back to `pending` with it.\n")
 	section(&b, "Delivery", plan.Deliveries, func(from, to plan.Delivery) bool { return plan.CheckDelivery(from, to) == nil })
 	section(&b, "Distribution", plan.DistributionStates, func(from, to plan.DistributionState) bool { return plan.CheckDistribution(from, to) == nil })
 	b.WriteString("\n## Item\n\nDerived from how far its own steps are (rows) and its recipient's required delivery (columns).\n\n| |")
@@ -265,4 +267,18 @@ func section[S ~string](b *strings.Builder, name string, states []S, may func(fr
 		}
 	}
 	b.WriteString("```\n")
+}
+
+func TestErrorsThatADefinitionCallsPermanent(t *testing.T) {
+	step := &plan.Step{Retry: plan.Retry{Attempts: 3, Permanent: []string{"DISK_FULL"}}}
+	for code, want := range map[string]plan.State{"DISK_FULL": plan.Failed, "BUSY": plan.Retrying} {
+		got := plan.Failing(step, plan.Tally{}, plan.Failure{Class: plan.Transient, Code: code}, plan.Resend, 0)
+		if got.To != want {
+			t.Errorf("%s: got %s, want %s", code, got.To, want)
+		}
+	}
+	got := plan.Failing(step, plan.Tally{}, plan.Failure{Class: plan.Throttled, Code: "DISK_FULL"}, plan.Resend, 0)
+	if got.To != plan.Retrying {
+		t.Errorf("a throttle became %s, want that it is tried again", got.To)
+	}
 }

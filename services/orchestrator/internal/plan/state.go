@@ -29,14 +29,19 @@ var States = []State{Pending, Ready, Running, Retrying, Done, Failed, Skipped, C
 var follows = map[State][]State{
 	Pending:  {Ready, Retrying, Skipped, Cancelled}, // retrying while the undo window is open
 	Ready:    {Running, Cancelled},
-	Running:  {Ready, Retrying, Done, Failed, Cancelled},
+	Running:  {Ready, Retrying, Done, Failed, Skipped, Cancelled}, // skipped: its condition was looked at when it was handed out
 	Retrying: {Ready, Cancelled},
 }
 
-// revived is what a person may make of an ended step by asking for it again. Nothing else leads out of a final state.
+// revived is what a person may make of a step by asking for it again, or for something that it needs. Nothing else leads
+// out of a final state.
 var revived = map[State][]State{
+	Pending:   {Pending}, // and waits for more than before
+	Ready:     {Pending},
+	Retrying:  {Pending, Ready},
 	Done:      {Pending, Ready},
 	Failed:    {Pending, Ready},
+	Skipped:   {Pending, Ready},
 	Cancelled: {Pending, Ready},
 }
 
@@ -126,15 +131,15 @@ type Phase string
 const (
 	PhasePending   Phase = "pending"
 	PhaseRunning   Phase = "running"
-	PhaseMade      Phase = "made" // all steps of the item ended well
-	PhaseSkipped   Phase = "skipped"
+	PhaseSkipped   Phase = "skipped" // all steps of the item were skipped
+	PhaseMade      Phase = "made"    // all steps of the item ended well, but for optional ones
 	PhaseCancelled Phase = "cancelled"
 	PhaseFailed    Phase = "failed"
 )
 
 // Phases lists all phases. A phase that ends an item is as bad as its place here: of the ends of an item's steps the
 // last in this list is the item's.
-var Phases = []Phase{PhasePending, PhaseRunning, PhaseMade, PhaseSkipped, PhaseCancelled, PhaseFailed}
+var Phases = []Phase{PhasePending, PhaseRunning, PhaseSkipped, PhaseMade, PhaseCancelled, PhaseFailed}
 
 // ItemState is the state of an item as everybody sees it.
 type ItemState string
@@ -194,9 +199,10 @@ const (
 var DistributionStates = []DistributionState{Accepted, InProgress, Paused, Completed, CompletedWithFailures, AllFailed, Stopped}
 
 var distributionFollows = map[DistributionState][]DistributionState{
-	Accepted:   {InProgress, Stopped},
+	Accepted:   {InProgress, Paused, Stopped},
 	InProgress: {Paused, Completed, CompletedWithFailures, AllFailed, Stopped},
-	Paused:     {InProgress, Stopped},
+	// What was with a worker when it was paused may have been the last of it.
+	Paused: {InProgress, Completed, CompletedWithFailures, AllFailed, Stopped},
 }
 
 // CheckDistribution returns nil if a distribution in state from may enter to.
@@ -210,11 +216,23 @@ func CheckDistribution(from, to DistributionState) error {
 // Final reports whether nothing may follow s.
 func (s DistributionState) Final() bool { return len(distributionFollows[s]) == 0 }
 
-// Ending decides the final state of a distribution whose last step has ended: cancelled says that somebody asked for
-// it, good and bad whether any item is done, and whether any is not.
-func Ending(cancelled, good, bad bool) DistributionState {
+// Stop is why a distribution ends before it is done.
+type Stop string
+
+const (
+	NotStopped Stop = ""
+	ByPerson   Stop = "c"
+	// ByFailures: more items failed than its policy tolerates.
+	ByFailures Stop = "f"
+)
+
+// Ending decides the final state of a distribution whose last step has ended: good and bad say whether any item is done,
+// and whether any is not.
+func Ending(stop Stop, good, bad bool) DistributionState {
 	switch {
-	case cancelled && bad:
+	case stop == ByFailures:
+		return AllFailed
+	case stop == ByPerson && bad:
 		return Stopped
 	case !bad:
 		return Completed

@@ -2,10 +2,12 @@ package store
 
 import (
 	"io/fs"
+	"path"
+	"strings"
 	"testing"
 )
 
-// Scripts returns the sources of all scripts by file name.
+// Scripts returns the sources of all scripts by file name, as Redis is given them.
 func Scripts(t *testing.T) map[string]string {
 	out := map[string]string{}
 	names, err := fs.Glob(luaFiles, "lua/*.lua")
@@ -13,11 +15,7 @@ func Scripts(t *testing.T) map[string]string {
 		t.Fatalf("no scripts: %v", err)
 	}
 	for _, n := range names {
-		raw, err := luaFiles.ReadFile(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[n] = string(raw)
+		out[n] = source(strings.TrimSuffix(path.Base(n), ".lua"))
 	}
 	return out
 }

@@ -24,6 +24,10 @@ type Summary struct {
 	Created, Started time.Time // Started is zero before the first step began
 	Ended, Deadline  time.Time
 	HeldUntil        time.Time // the end of the undo window; zero without one
+	Priority         int
+	Parent           string // the step that started it: "<distribution>/<unit>/<step>"
+	// StoppedBy says why it was cancelled.
+	StoppedBy plan.Stop
 	// Change counts changes: another number means another state.
 	Change          int
 	CancelRequested bool
@@ -73,10 +77,10 @@ func summary(id string, h map[string]string) *Summary {
 		Size:    plan.Size{Files: number(h["files"]), Recipients: number(h["recipients"])},
 		Created: at(h["created"]), Started: at(h["started"]), Ended: at(h["ended"]), Deadline: at(h["deadline"]),
 		HeldUntil: at(h["hold"]), Change: number(h["ver"]),
-		CancelRequested: h["cancel"] != "",
-		Items:           map[plan.ItemState]int{},
-		Deliveries:      map[plan.Delivery]int{},
-		Steps:           map[string]map[plan.State]int{},
+		CancelRequested: h["cancel"] != "", Priority: number(h["priority"]), Parent: h["parent"], StoppedBy: plan.Stop(h["stop"]),
+		Items:      map[plan.ItemState]int{},
+		Deliveries: map[plan.Delivery]int{},
+		Steps:      map[string]map[plan.State]int{},
 	}
 	for field, value := range h {
 		kind, rest, ok := strings.Cut(field, ":")
@@ -103,6 +107,9 @@ func summary(id string, h map[string]string) *Summary {
 }
 
 func number(s string) int {
+	if s == "" {
+		return 0
+	}
 	n, _ := strconv.Atoi(s) // an absent counter is 0
 	return n
 }
@@ -174,6 +181,10 @@ type StepRecord struct {
 	Code, Message  string
 	Output         string
 	MaybeDuplicate bool
+	// Aside names the limit that a ready step waits for; empty when it waits for a worker.
+	Aside string
+	// Revision is how often somebody asked for it again, of a step that starts another distribution.
+	Revision int
 }
 
 // UnitRecord is the record of one unit.
@@ -184,6 +195,8 @@ type UnitRecord struct {
 	// Phases counts a recipient's items.
 	Phases map[plan.Phase]int
 	Steps  map[string]StepRecord
+	// Heard are, by step of an item, the steps of its file whose ends it has counted, as far as that is remembered.
+	Heard map[string][]string
 }
 
 // Units reads the records of units, in their order; one that was not laid out yet has no steps.
@@ -216,7 +229,15 @@ func unitRecord(u plan.Unit, h, long map[string]string) UnitRecord {
 			rec.Phases[plan.Phase(phase)] = number(value)
 			continue
 		}
-		if strings.Contains(field, ".") || len(field) < 2 || field == "dstep" {
+		step, of, ok := strings.Cut(field, ".h.")
+		if ok {
+			if rec.Heard == nil {
+				rec.Heard = map[string][]string{}
+			}
+			rec.Heard[step] = append(rec.Heard[step], of)
+			continue
+		}
+		if strings.Contains(field, ".") || len(field) < 2 {
 			continue
 		}
 		rec.Steps[field] = StepRecord{
@@ -224,10 +245,21 @@ func unitRecord(u plan.Unit, h, long map[string]string) UnitRecord {
 			Tally:   plan.Tally{Errors: number(h[field+".err"]), Crashes: number(h[field+".crash"]), Throttles: number(h[field+".thr"])},
 			Started: at(h[field+".at"]), Ended: at(h[field+".end"]), RetryAt: at(h[field+".due"]),
 			Code: h[field+".code"], Message: long[field+".msg"], Output: long[field+".out"],
-			MaybeDuplicate: h[field+".dup"] != "",
+			MaybeDuplicate: h[field+".dup"] != "", Aside: limitOf(h[field+".aside"]),
+			Revision: number(h[field+".rev"]),
 		}
 	}
 	return rec
+}
+
+// limitOf is the name of the limit with whose key, and since when, a step was put aside; empty when it has started since.
+func limitOf(where string) string {
+	key, _ := cutLast(where, " ")
+	if !strings.HasPrefix(key, "{") {
+		return ""
+	}
+	parts := strings.Split(key, ":")
+	return parts[len(parts)-1]
 }
 
 // Recipients reads recipients by number, counted from 1.
@@ -257,49 +289,91 @@ func (s *Store) Recipients(ctx context.Context, production, id string, numbers [
 	return out, nil
 }
 
-// Event is one line of what happened. Fields that do not apply are empty.
-type Event struct {
-	ID      string // Redis stream id: milliseconds, dash, sequence
-	Kind    string
-	Step    string
-	Unit    string
-	Attempt int
-	Worker  string
-	Started time.Time
-	State   string
-	Code    string
-	Message string
+// Facts is what is to be read of one unit of a distribution, and what was.
+type Facts struct {
+	Production, Distribution string
+	Recipient                int // 0: none
+	Units                    []plan.Unit
+	Document                 string // see End.Document; empty: none
+
+	Person  *Recipient // nil without Recipient
+	Records []UnitRecord
+	Crashes int
 }
 
-// Time is when the event was written.
-func (e Event) Time() time.Time {
-	ms, _, _ := strings.Cut(e.ID, "-")
-	return at(ms)
-}
-
-// Events returns at most n events after the one that cursor names ("" for the first page), oldest first, and the cursor
-// of the next page, empty at the end.
-func (s *Store) Events(ctx context.Context, production, id, cursor string, n int) ([]Event, string, error) {
-	start := "-"
-	if cursor != "" {
-		start = "(" + cursor
+// Read reads all facts in one go.
+func (s *Store) Read(ctx context.Context, facts []*Facts) error {
+	pipe := s.c.Pipeline()
+	// Recipients of one distribution are one command: it is most of them.
+	type people struct {
+		numbers []string
+		got     *redis.SliceCmd
 	}
-	msgs, err := s.c.XRangeN(ctx, s.shardOf(production).events(id), start, "+", int64(n+1)).Result()
-	if err != nil {
-		return nil, "", fmt.Errorf("read events: %w", err)
+	asked := map[string]*people{} // by key
+	type waiting struct {
+		people      *people // nil: nobody
+		person      int     // which of them
+		short, long []*redis.MapStringStringCmd
+		crashes     *redis.StringCmd
 	}
-	next := ""
-	if len(msgs) > n {
-		msgs = msgs[:n]
-		next = msgs[n-1].ID
+	got := make([]waiting, len(facts))
+	n := 0
+	suspects := map[string]*redis.StringCmd{}
+	for i, f := range facts {
+		sh := s.shardOf(f.Production)
+		if f.Recipient > 0 {
+			key := sh.recipients(f.Distribution)
+			p := asked[key]
+			if p == nil {
+				p = &people{}
+				asked[key] = p
+			}
+			got[i].people, got[i].person = p, len(p.numbers)
+			p.numbers = append(p.numbers, strconv.Itoa(f.Recipient))
+			n++
+		}
+		for _, u := range f.Units {
+			got[i].short = append(got[i].short, pipe.HGetAll(ctx, sh.unit(f.Distribution, u.String())))
+			got[i].long = append(got[i].long, pipe.HGetAll(ctx, sh.long(f.Distribution, u.String())))
+			n++
+		}
+		if f.Document != "" {
+			key := f.Production + "/" + f.Document
+			if suspects[key] == nil {
+				suspects[key] = pipe.HGet(ctx, sh.crashes(f.Production), f.Document)
+				n++
+			}
+			got[i].crashes = suspects[key]
+		}
 	}
-	out := make([]Event, len(msgs))
-	for i, m := range msgs {
-		f := func(key string) string { v, _ := m.Values[key].(string); return v }
-		out[i] = Event{ID: m.ID, Kind: f("k"), Step: f("s"), Unit: f("u"), Attempt: number(f("a")), Worker: f("w"),
-			Started: at(f("st")), State: f("to"), Code: f("c"), Message: f("m")}
+	if n == 0 {
+		return nil
 	}
-	return out, next, nil
+	for key, p := range asked {
+		p.got = pipe.HMGet(ctx, key, p.numbers...)
+	}
+	_, err := pipe.Exec(ctx)
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return fmt.Errorf("read: %w", err)
+	}
+	for i, f := range facts {
+		if got[i].people != nil {
+			f.Person = &Recipient{}
+			raw, _ := got[i].people.got.Val()[got[i].person].(string) // nil, and then no JSON, when it is not there
+			err = json.Unmarshal([]byte(raw), f.Person)
+			if err != nil {
+				return fmt.Errorf("recipient %d of %s: %w", f.Recipient, f.Distribution, err)
+			}
+		}
+		for j, u := range f.Units {
+			f.Records = append(f.Records, unitRecord(u, got[i].short[j].Val(), got[i].long[j].Val()))
+		}
+		if got[i].crashes != nil {
+			count, _, _ := strings.Cut(got[i].crashes.Val(), " ")
+			f.Crashes = number(count)
+		}
+	}
+	return nil
 }
 
 // Wakes calls woken with the name of each function for which something became ready, until ctx ends. It is a hint: a

@@ -5,11 +5,14 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed lua/*.lua
+//go:embed lua/*.lua lua/lib/*.lua
 var luaFiles embed.FS
 
 // A script pairs an embedded Lua file with the decoder of its reply.
@@ -20,11 +23,48 @@ type script[R any] struct {
 }
 
 func load[R any](name string, decode func(reply) (R, error)) script[R] {
-	source, err := luaFiles.ReadFile("lua/" + name + ".lua")
+	return script[R]{name: name, Script: redis.NewScript(source(name)), decode: decode}
+}
+
+// begins is the first line of a script's comment that names what it has in common with others.
+var begins = regexp.MustCompile(`^#!lua\n-- Begins with (lib/\w+\.lua)( and (lib/\w+\.lua))?\.\n`)
+
+// source is what Redis is given of a script: the files that it begins with, and its own.
+func source(name string) string {
+	text := embedded(name + ".lua")
+	m := begins.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	common := embedded(m[1])
+	if m[3] != "" {
+		common += embedded(m[3])
+	}
+	return "#!lua\n" + common + strings.TrimPrefix(text, "#!lua\n")
+}
+
+func embedded(file string) string {
+	text, err := luaFiles.ReadFile("lua/" + file)
 	if err != nil {
 		panic(err) // a programmer's error: the file is embedded beside this one
 	}
-	return script[R]{name: name, Script: redis.NewScript(string(source)), decode: decode}
+	return string(text)
+}
+
+// Digests names every script by the digest that Redis knows it by.
+func Digests() map[string]string {
+	out := map[string]string{}
+	files, err := luaFiles.ReadDir("lua")
+	if err != nil {
+		panic(err) // as above
+	}
+	for _, f := range files {
+		name, ok := strings.CutSuffix(f.Name(), ".lua")
+		if ok {
+			out[redis.NewScript(source(name)).Hash()] = name
+		}
+	}
+	return out
 }
 
 // run runs the script once; go-redis loads it where it is missing.
@@ -43,6 +83,7 @@ func (s script[R]) run(ctx context.Context, c redis.Scripter, keys []string, arg
 
 var (
 	createScript     = load("create", decodeCreated)
+	defineScript     = load("define", decodeInt)
 	layoutScript     = load("layout", decodeInt)
 	claimScript      = load("claim", decodeList)
 	settleScript     = load("settle", decodeSettled)
@@ -52,7 +93,25 @@ var (
 	choresScript     = load("chores", decodeList)
 	cancelScript     = load("cancel", decodeInt)
 	reviveScript     = load("revive", decodeInt)
+	enlistScript     = load("enlist", decodeCreated)
+	batchesScript    = load("batches", decodeList)
+	advanceScript    = load("advance", decodeInt)
+	haltScript       = load("halt", decodeInt)
+	askScript        = load("ask", decodeInt)
 	sweepScript      = load("sweep", decodeInt)
+	straysScript     = load("strays", decodeList)
+	pauseScript      = load("pause", decodeInt)
+	releaseScript    = load("release", decodeInt)
+	gatherScript     = load("gather", decodeInt)
+	permitScript     = load("permit", decodeList)
+	occupyScript     = load("occupy", decodeInt)
+	heedScript       = load("heed", decodeInt)
+	lifecycleScript  = load("lifecycle", decodeInt)
+
+	starterPutScript   = load("starter_put", decodeInt)
+	scheduleDueScript  = load("schedule_due", decodeDueSchedules)
+	scheduleMoveScript = load("schedule_move", decodeInt)
+	hookFiredScript    = load("hook_fired", decodeInt)
 )
 
 // reply is what a script answered.
@@ -90,13 +149,20 @@ func (r reply) str() (string, error) {
 
 // strs decodes a list of strings and integers, all as strings.
 func (r reply) strs() ([]string, error) {
-	list, err := r.list()
-	if err != nil {
-		return nil, err
+	raw, ok := r.v.([]any)
+	if !ok {
+		return nil, errShape
 	}
-	out := make([]string, len(list))
-	for i, e := range list {
-		out[i] = fmt.Sprint(e.v)
+	out := make([]string, len(raw))
+	for i, v := range raw {
+		switch v := v.(type) {
+		case string:
+			out[i] = v
+		case int64:
+			out[i] = strconv.FormatInt(v, 10)
+		default:
+			out[i] = fmt.Sprint(v)
+		}
 	}
 	return out, nil
 }
@@ -149,4 +215,30 @@ func decodeSettled(r reply) (settled, error) {
 		out.codes = append(out.codes, code)
 	}
 	return out, errors.Join(err1, err2)
+}
+
+type dueSchedules struct {
+	now int64
+	due [][]string
+}
+
+func decodeDueSchedules(r reply) (dueSchedules, error) {
+	list, err := r.list()
+	if err != nil || len(list) != 2 {
+		return dueSchedules{}, errShape
+	}
+	now, err := list[0].int()
+	if err != nil {
+		return dueSchedules{}, err
+	}
+	due, err := list[1].list()
+	out := dueSchedules{now: int64(now)}
+	for _, d := range due {
+		fields, err := d.strs()
+		if err != nil || len(fields) == 0 {
+			return dueSchedules{}, errShape
+		}
+		out.due = append(out.due, fields)
+	}
+	return out, err
 }

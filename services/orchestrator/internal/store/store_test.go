@@ -86,7 +86,7 @@ func (h *history) run(ctx context.Context) {
 	h.size = plan.Size{Files: 1 + h.rng.IntN(3), Recipients: 1 + h.rng.IntN(5)}
 	join := []plan.Join{plan.JoinAll, plan.JoinAvailable}[h.rng.IntN(2)]
 	var err error
-	h.graph, err = store.NewGraph(&definition, join)
+	h.graph, err = store.NewGraph(&definition, h.id, store.Rules{Join: join, Recipients: h.size.Recipients * h.rng.IntN(2)})
 	h.must(err)
 	h.before, h.claims = map[string]plan.State{}, map[string]int{}
 	n := store.New{ID: h.id, Production: h.production, Key: "k", Hash: "h", Definition: &definition, Size: h.size, Spec: []byte("{}")}
@@ -123,26 +123,27 @@ func (h *history) untilEnded(ctx context.Context, policy plan.OnUncertain) {
 	h.t.Fatalf("seed %d: it never ended", h.seed)
 }
 
-// again asks for everything that failed once more, and for one recipient's delivery whatever became of it. It reports
-// whether there was anything to do.
+// again asks for everything that failed once more, and for one recipient's copies and delivery whatever became of them. It
+// reports whether there was anything to do. It can be asked for at any time.
 func (h *history) again(ctx context.Context) bool {
 	read := func(units []plan.Unit) ([]store.UnitRecord, []plan.UnitState) {
 		records, err := h.st.Units(ctx, h.production, h.id, units)
 		h.must(err)
 		states := make([]plan.UnitState, len(records))
 		for i, rec := range records {
-			states[i] = plan.UnitState{Unit: rec.Unit, Phase: rec.Phase, Steps: map[string]plan.State{}}
+			states[i] = plan.UnitState{Unit: rec.Unit, Phase: rec.Phase, Steps: map[string]plan.State{}, Codes: map[string]string{}}
 			for name, s := range rec.Steps {
-				states[i].Steps[name] = s.State
+				states[i].Steps[name], states[i].Codes[name] = s.State, s.Code
 			}
 		}
 		return records, states
 	}
-	revive := func(records []store.UnitRecord, revivals []plan.Revival, n int) bool {
-		if len(revivals) == 0 {
+	revive := func(records []store.UnitRecord, states []plan.UnitState, revived plan.Revived, n int) bool {
+		if len(revived.Revivals) == 0 || revived.Busy {
 			return false
 		}
-		a := store.Again{Revivals: revivals, Phases: map[plan.Unit]plan.Phase{}, Recipient: n, Who: "somebody", Kind: "retry"}
+		a := store.Again{Revivals: revived.Revivals, Phases: map[plan.Unit]plan.Phase{}, Recipient: n, Who: "somebody", Kind: "retry",
+			Others: store.Others(&definition, states, revived)}
 		had := map[plan.Unit]store.UnitRecord{}
 		for _, rec := range records {
 			had[rec.Unit] = rec
@@ -151,21 +152,23 @@ func (h *history) again(ctx context.Context) bool {
 				a.Delivery = rec.Delivery
 			}
 		}
-		for _, r := range revivals {
+		for _, r := range revived.Revivals {
 			a.Attempts = append(a.Attempts, had[r.Unit].Steps[r.Step.Name].Attempts)
 			err := plan.CheckRevival(r.From, r.To)
 			if err != nil {
 				h.t.Fatalf("seed %d: %v", h.seed, err)
 			}
 		}
-		err := h.st.Revive(ctx, h.production, h.id, a)
-		if errors.Is(err, store.ErrCancelled) && h.cancelled {
+		err := h.st.Revive(ctx, h.graph, h.production, h.id, a)
+		if errors.Is(err, store.ErrCancelled) && h.cancelled || errors.Is(err, store.ErrChanged) && h.fanning(ctx) {
 			return false
 		}
 		h.must(err)
-		err = h.st.Revive(ctx, h.production, h.id, a)
-		if !errors.Is(err, store.ErrChanged) {
-			h.t.Fatalf("seed %d: reviving the same again: %v", h.seed, err)
+		if revived.Revivals[0].From != revived.Revivals[0].To {
+			err = h.st.Revive(ctx, h.graph, h.production, h.id, a)
+			if !errors.Is(err, store.ErrChanged) {
+				h.t.Fatalf("seed %d: reviving the same again: %v", h.seed, err)
+			}
 		}
 		h.before = map[string]plan.State{}
 		return true
@@ -175,7 +178,7 @@ func (h *history) again(ctx context.Context) bool {
 		files = append(files, plan.Unit{File: f + 1})
 	}
 	records, states := read(files)
-	any := revive(records, plan.ReviveFiles(&definition, states), 0)
+	any := revive(records, states, plan.Revived{Revivals: plan.ReviveFiles(&definition, states)}, 0)
 	resent := 1 + h.rng.IntN(h.size.Recipients)
 	for n := 1; n <= h.size.Recipients; n++ {
 		units := slices.Clone(files)
@@ -184,13 +187,30 @@ func (h *history) again(ctx context.Context) bool {
 		}
 		records, states := read(append(units, plan.Unit{Recipient: n}))
 		redo := plan.Redo{Delivery: n == resent, Copies: n == resent && h.rng.IntN(2) == 0}
+		if n == resent && h.rng.IntN(2) == 0 {
+			redo.Changed = func(step *plan.Step) bool { return step.Name == "watermark" }
+		}
 		k := h.size.Files
-		any = revive(records, plan.Revive(&definition, h.join, redo, states[:k], states[k:2*k], states[2*k]), n) || any
+		any = revive(records, states, plan.Revive(&definition, h.join, redo, states[:k], states[k:2*k], states[2*k]), n) || any
 	}
 	if any {
 		h.check(ctx)
 	}
 	return any
+}
+
+// fanning reports whether items are still being told how a file's step ended.
+func (h *history) fanning(ctx context.Context) bool {
+	for shard := range 3 {
+		fields, err := h.c.HKeys(ctx, fmt.Sprintf("{%d}:d:%s", shard, h.id)).Result()
+		h.must(err)
+		for _, f := range fields {
+			if strings.HasPrefix(f, "c:fan/") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (h *history) must(err error) {
@@ -228,8 +248,8 @@ func (h *history) move(ctx context.Context, policy plan.OnUncertain) {
 	case p < 88:
 		h.loseQueues(ctx)
 	case p < 93:
-		_, err := h.st.Sweep(ctx, func(context.Context, string, string) (*plan.Definition, plan.Size, error) {
-			return &definition, h.size, nil
+		_, err := h.st.Sweep(ctx, func(context.Context, string, string) (*store.Graph, plan.Size, error) {
+			return h.graph, h.size, nil
 		})
 		h.must(err)
 	case p < 95 && len(h.held) > 0:
@@ -239,6 +259,8 @@ func (h *history) move(ctx context.Context, policy plan.OnUncertain) {
 		if v == store.OK && h.cancelled {
 			h.t.Fatalf("seed %d: told to go on after a cancellation", h.seed)
 		}
+	case p == 98 && h.seed%2 == 0:
+		h.again(ctx)
 	case p == 99 && h.seed%3 == 0 && h.rng.IntN(4) == 0:
 		err := h.st.Cancel(ctx, h.production, h.id, "somebody")
 		if !errors.Is(err, store.ErrEnded) {
@@ -250,18 +272,18 @@ func (h *history) move(ctx context.Context, policy plan.OnUncertain) {
 
 func (h *history) report(ctx context.Context, c store.Claimed, policy plan.OnUncertain) {
 	step, _ := definition.Step(c.Step)
-	tallies, err := h.st.Tallies(ctx, []store.Ref{c.Ref})
+	attempts, err := h.st.Attempts(ctx, []store.Ref{c.Ref})
 	h.must(err)
-	end := store.End{Ref: c.Ref, Worker: "w", Outcome: plan.Succeeded(step, tallies[0]), Output: "{}"}
+	end := store.End{Ref: c.Ref, Worker: "w", Outcome: plan.Succeeded(step, attempts[0].Tally), Output: "{}"}
 	switch h.rng.IntN(8) {
 	case 0:
-		end.Outcome, end.Output = plan.HandedBack(step, tallies[0]), ""
+		end.Outcome, end.Output = plan.HandedBack(step, attempts[0].Tally), ""
 	case 1, 2:
 		class := plan.Class(1 + h.rng.IntN(4))
 		if class == plan.Unsure && step.Delivers == "" {
 			class = plan.Transient
 		}
-		end.Outcome, end.Output = plan.Failing(step, tallies[0], plan.Failure{Class: class, Code: "X", Message: "x"}, policy, h.rng.Float64()), ""
+		end.Outcome, end.Output = plan.Failing(step, attempts[0].Tally, plan.Failure{Class: class, Code: "X", Message: "x"}, policy, h.rng.Float64()), ""
 	}
 	rec, err := h.st.Units(ctx, h.production, h.id, []plan.Unit{c.Unit})
 	h.must(err)
@@ -291,7 +313,7 @@ func (h *history) chores(ctx context.Context) {
 			var next string
 			switch c.Kind {
 			case "layout":
-				next, err = h.st.Layout(ctx, c, &definition, h.size)
+				next, err = h.st.Layout(ctx, c, h.graph, h.size, nil)
 			case "fan":
 				next, err = h.st.Fan(ctx, c, h.graph, h.size)
 			case "cancel":
@@ -312,7 +334,7 @@ func (h *history) chores(ctx context.Context) {
 
 // time lets every lease run out and every retry come due, at once.
 func (h *history) time(ctx context.Context, policy plan.OnUncertain) {
-	h.age(ctx, "lease")
+	h.age(ctx, "w:w")
 	h.age(ctx, "later")
 	due, lost, err := h.st.Due(ctx)
 	h.must(err)
@@ -348,11 +370,12 @@ func (h *history) age(ctx context.Context, name string) {
 
 func (h *history) loseQueues(ctx context.Context) {
 	for shard := range 3 {
-		for _, name := range append([]string{"lease", "later", "chores"}, functions...) {
-			if strings.HasPrefix(name, "f.") {
-				name = "q:" + name
-			}
-			h.must(h.c.Del(ctx, fmt.Sprintf("{%d}:%s", shard, name), fmt.Sprintf("{%d}:sweeping", shard)).Err())
+		names := []string{"w:w", "workers", "later", "chores", "sweeping"}
+		for _, f := range functions {
+			names = append(names, "f:"+f, "q:"+f+":"+h.production)
+		}
+		for _, name := range names {
+			h.must(h.c.Del(ctx, fmt.Sprintf("{%d}:%s", shard, name)).Err())
 		}
 	}
 }
@@ -414,7 +437,11 @@ func (h *history) check(ctx context.Context) bool {
 		h.t.Fatalf("seed %d: %d steps are open and the distribution is %s", h.seed, open, sum.State)
 	}
 	if sum.State.Final() {
-		want := plan.Ending(h.cancelled, items[plan.ItemDone] > 0, items[plan.ItemDone] < h.size.Items())
+		stop := plan.NotStopped
+		if h.cancelled {
+			stop = plan.ByPerson
+		}
+		want := plan.Ending(stop, items[plan.ItemDone] > 0, items[plan.ItemDone] < h.size.Items())
 		if sum.State != want {
 			h.t.Fatalf("seed %d: ended %s, want %s", h.seed, sum.State, want)
 		}
@@ -491,5 +518,64 @@ func TestScriptsAreDocumented(t *testing.T) {
 				t.Errorf("%s lacks a line like %s", name, part)
 			}
 		}
+	}
+}
+
+// Workers that look while a distribution is being laid out are handed nothing of it yet, and take nothing out of its
+// queues: when it is laid out, every step that can start is there.
+func TestLayoutKeepsWhatStartsAtOnce(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	st, err := store.Open(ctx, redistest.New(t), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := plan.Definition{Name: "at-once", Version: 1, Steps: []plan.Step{
+		{Name: "first", Scope: plan.ScopeItem, Function: "f.First", Retry: plan.Retry{Attempts: 1}},
+		{Name: "join", Scope: plan.ScopeDistribution, Function: "f.Join", Needs: []string{"first"}, Retry: plan.Retry{Attempts: 1}},
+	}}
+	size := plan.Size{Files: 2, Recipients: 130}
+	g, err := store.NewGraph(&d, "D1", store.Rules{Join: plan.JoinAll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := store.New{ID: "D1", Production: "p", Key: "k", Hash: "h", Definition: &d, Size: size, Spec: []byte("{}")}
+	for i := range size.Recipients {
+		n.Recipients = append(n.Recipients, store.Recipient{Name: fmt.Sprint(i), Email: fmt.Sprintf("%d@example.com", i)})
+	}
+	_, err = st.Create(ctx, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chores, err := st.Chores(ctx)
+	if err != nil || len(chores) != 1 {
+		t.Fatalf("got chores %v, %v, want the layout", chores, err)
+	}
+	claimed := map[plan.Unit]bool{}
+	claim := func() int {
+		got, err := st.Claim(ctx, "w", []string{"f.First", "f.Join"}, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range got {
+			claimed[c.Unit] = true
+		}
+		return len(got)
+	}
+	for c := chores[0]; ; {
+		next, err := st.Layout(ctx, c, g, size, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claim()
+		if next == "" {
+			break
+		}
+		c.Cursor = next
+	}
+	for claim() > 0 {
+	}
+	if len(claimed) != size.Items() {
+		t.Errorf("%d of %d items were handed out, want all without a sweep", len(claimed), size.Items())
 	}
 }

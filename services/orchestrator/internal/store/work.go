@@ -18,29 +18,32 @@ import (
 type Claimed struct {
 	Ref
 	Production string
+	Function   string
 	// Checkpoint is what the last attempt recorded before it ended without a definite result.
 	Checkpoint string
 }
 
-// Claim hands at most n ready steps of functions to worker, in the functions' order, and starts their leases.
+// patience is how long a worker with room counts among those that share ready steps, after it last asked.
+const patience = 2 * time.Second
+
+// Claim hands at most n ready steps of functions to worker, which has room for so many, and starts their leases.
 func (s *Store) Claim(ctx context.Context, worker string, functions []string, n int) ([]Claimed, error) {
 	var out []Claimed
+	// Each call begins with another shard, so that none is always served last.
+	first := int(s.turn.Add(1) % int64(s.shards))
 	for i := range s.shards {
-		sh := shard(i)
-		keys := []string{sh.leases()}
-		for _, f := range functions {
-			keys = append(keys, sh.queue(f))
-		}
-		list, err := claimScript.run(ctx, s.c, keys, worker, Lease.Milliseconds(), min(n-len(out), slice))
+		sh := shard((first + i) % s.shards)
+		got, wants, err := s.claim(ctx, sh, worker, functions, n-len(out), nil)
+		out = append(out, got...)
 		if err != nil {
 			return out, err
 		}
-		for _, e := range list {
-			c, err := decodeClaimed(sh, e)
+		if len(wants) > 0 {
+			got, err = s.claimShared(ctx, sh, worker, wants, n-len(out))
+			out = append(out, got...)
 			if err != nil {
-				return out, fmt.Errorf("claim: %w", err)
+				return out, err
 			}
-			out = append(out, c)
 		}
 		if len(out) >= n {
 			break
@@ -49,23 +52,83 @@ func (s *Store) Claim(ctx context.Context, worker string, functions []string, n 
 	return out, nil
 }
 
-func decodeClaimed(sh shard, r reply) (Claimed, error) {
-	f, err := r.strs()
-	if err != nil || len(f) != 6 {
-		return Claimed{}, errShape
+// wanted is a ready step that needs limits which productions share.
+type wanted struct {
+	member, function, production string
+	limits                       []string
+}
+
+func (s *Store) claim(ctx context.Context, sh shard, worker string, functions []string, n int, granted [][4]string) ([]Claimed, []wanted, error) {
+	if granted == nil {
+		granted = [][4]string{}
 	}
-	attempt, err := strconv.Atoi(f[3])
+	raw, err := json.Marshal(granted)
 	if err != nil {
-		return Claimed{}, errShape
+		return nil, nil, err
 	}
-	u, err := plan.ParseUnit(f[1])
+	keys := []string{sh.workers(), sh.leases(worker), sh.paused(), sh.weights(), sh.passes(), sh.timed()}
+	args := []any{worker, Lease.Milliseconds(), n, min(n, slice), patience.Milliseconds(), raw}
+	for _, f := range functions {
+		keys = append(keys, sh.index(f), sh.awaiting(f), sh.serving(f))
+		args = append(args, f)
+	}
+	lists, err := claimScript.run(ctx, s.c, keys, args...)
 	if err != nil {
-		return Claimed{}, err
+		return nil, nil, err
 	}
-	return Claimed{
-		Ref:        Ref{shard: sh, Distribution: f[0], Unit: u, Step: f[2], Attempt: attempt},
-		Checkpoint: f[4], Production: f[5],
-	}, nil
+	if len(lists) != 2 {
+		return nil, nil, fmt.Errorf("claim: %w", errShape)
+	}
+	tasks, err1 := lists[0].list()
+	waiting, err2 := lists[1].list()
+	err = errors.Join(err1, err2)
+	if err != nil {
+		return nil, nil, fmt.Errorf("claim: %w", err)
+	}
+	var out []Claimed
+	for _, group := range tasks {
+		out, err = decodeClaimed(out, sh, group)
+		if err != nil {
+			return out, nil, fmt.Errorf("claim: %w", err)
+		}
+	}
+	var wants []wanted
+	for _, e := range waiting {
+		f, err := e.strs()
+		if err != nil || len(f) != 4 {
+			return out, nil, fmt.Errorf("claim: %w", errShape)
+		}
+		wants = append(wants, wanted{member: f[0], function: f[1], production: f[2], limits: strings.Fields(f[3])})
+	}
+	return out, wants, nil
+}
+
+// decodeClaimed appends what was claimed of one function and production: {function, production, then of each member, attempt,
+// checkpoint}.
+func decodeClaimed(out []Claimed, sh shard, group reply) ([]Claimed, error) {
+	list, ok := group.v.([]any)
+	if !ok || len(list) < 5 || len(list)%3 != 2 {
+		return out, errShape
+	}
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i], ok = v.(string)
+		if !ok {
+			return out, errShape
+		}
+	}
+	for i := 2; i < len(words); i += 3 {
+		attempt, err := strconv.Atoi(words[i+1])
+		if err != nil {
+			return out, errShape
+		}
+		ref, err := parseMember(sh, words[i], attempt)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, Claimed{Ref: ref, Checkpoint: words[i+2], Production: words[1], Function: words[0]})
+	}
+	return out, nil
 }
 
 // Verdict is the answer to a worker about one of its tasks.
@@ -81,7 +144,7 @@ const (
 func (s *Store) Checkpoint(ctx context.Context, r Ref, worker, state string) (Verdict, error) {
 	sh := r.shard
 	code, err := checkpointScript.run(ctx, s.c,
-		[]string{sh.dist(r.Distribution), sh.unit(r.Distribution, r.Unit.String()), sh.leases()},
+		[]string{sh.dist(r.Distribution), sh.unit(r.Distribution, r.Unit.String()), sh.leases(worker)},
 		r.member(), r.Step, r.Attempt, worker, state, Lease.Milliseconds())
 	return Verdict(code), err
 }
@@ -103,7 +166,7 @@ func (s *Store) Renew(ctx context.Context, worker string, refs []Ref) ([]Verdict
 			for _, i := range part {
 				args = append(args, refs[i].member(), refs[i].Attempt)
 			}
-			list, err := renewScript.run(ctx, s.c, []string{shard(n).leases()}, args...)
+			list, err := renewScript.run(ctx, s.c, []string{shard(n).leases(worker), shard(n).workers()}, args...)
 			if err != nil {
 				return nil, err
 			}
@@ -115,11 +178,72 @@ func (s *Store) Renew(ctx context.Context, worker string, refs []Ref) ([]Verdict
 				if err != nil {
 					return nil, fmt.Errorf("renew: %w", err)
 				}
+				if code > 10 {
+					code -= 10
+					err = s.keepSlots(ctx, refs[part[j]])
+					if err != nil {
+						return nil, err
+					}
+				}
 				out[part[j]] = Verdict(code)
 			}
 		}
 	}
 	return out, nil
+}
+
+// Strays lists attempts that were handed to worker and that it does not know of: it prolonged others and not these.
+// leaving: it stops, so all that it was handed are.
+func (s *Store) Strays(ctx context.Context, worker string, leaving bool) ([]Ref, error) {
+	before := Lease / 3 // two thirds of a lease without a word
+	if leaving {
+		before = 2 * Lease
+	}
+	var out []Ref
+	for n := range s.shards {
+		sh := shard(n)
+		list, err := straysScript.run(ctx, s.c, []string{sh.leases(worker)}, before.Milliseconds(), slice)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range list {
+			f, err := e.strs()
+			if err != nil || len(f) != 2 {
+				return nil, fmt.Errorf("strays: %w", errShape)
+			}
+			attempt, err := strconv.Atoi(f[1])
+			if err != nil {
+				return nil, fmt.Errorf("strays: %w", errShape)
+			}
+			ref, err := parseMember(sh, f[0], attempt)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, ref)
+		}
+	}
+	return out, nil
+}
+
+// Leave forgets that worker waits for steps.
+func (s *Store) Leave(ctx context.Context, worker string) error {
+	for n := range s.shards {
+		sh := shard(n)
+		functions, err := s.c.SMembers(ctx, sh.functions()).Result()
+		if err != nil {
+			return fmt.Errorf("leave: %w", err)
+		}
+		pipe := s.c.Pipeline()
+		for _, f := range functions {
+			pipe.ZRem(ctx, sh.awaiting(f), worker)
+			pipe.ZRem(ctx, sh.serving(f), worker)
+		}
+		_, err = pipe.Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("leave: %w", err)
+		}
+	}
+	return nil
 }
 
 // Due is a step whose time has come.
@@ -134,7 +258,7 @@ type Due struct {
 func (s *Store) Due(ctx context.Context) (due, lost []Due, err error) {
 	for n := range s.shards {
 		sh := shard(n)
-		lists, err := dueScript.run(ctx, s.c, []string{sh.later(), sh.leases()}, slice)
+		lists, err := dueScript.run(ctx, s.c, []string{sh.later(), sh.workers()}, slice)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -184,10 +308,12 @@ func decodeDue(sh shard, r reply) ([]Due, error) {
 
 // Chore is work on a distribution that is done in slices.
 type Chore struct {
-	Kind         string // layout, fan, cancel
+	Kind         string // layout, fan, cancel, resume, retry
 	Distribution string
+	Production   string
 	Step         string    // for fan: the step that ended
 	Unit         plan.Unit // for fan: the file it was about
+	Ask          string    // for retry: which
 	// Cursor is where to go on; it ends with what the chore needs to know besides.
 	Cursor string
 
@@ -209,15 +335,18 @@ func (s *Store) Chores(ctx context.Context) ([]Chore, error) {
 		}
 		for _, e := range list {
 			f, err := e.strs()
-			if err != nil || len(f) != 2 {
+			if err != nil || len(f) != 3 {
 				return nil, fmt.Errorf("chores: %w", errShape)
 			}
-			c := Chore{name: f[0], Cursor: f[1], shard: sh}
+			c := Chore{name: f[0], Cursor: f[1], Production: f[2], shard: sh}
 			parts := strings.Split(f[0], "/")
 			if len(parts) < 2 {
 				return nil, fmt.Errorf("chores: %q is not a chore", f[0])
 			}
 			c.Kind, c.Distribution = parts[0], parts[1]
+			if len(parts) == 3 {
+				c.Ask = parts[2]
+			}
 			if len(parts) == 4 {
 				c.Step = parts[2]
 				c.Unit, err = plan.ParseUnit(parts[3])
@@ -229,74 +358,6 @@ func (s *Store) Chores(ctx context.Context) ([]Chore, error) {
 		}
 	}
 	return out, nil
-}
-
-// Layout writes the records of the next slice of a distribution's units and returns the cursor after it; it is empty
-// after the last one, which sets the distribution running. A slice that somebody else wrote is left alone.
-func (s *Store) Layout(ctx context.Context, c Chore, d *plan.Definition, size plan.Size) (next string, err error) {
-	from, err := strconv.Atoi(c.Cursor)
-	if err != nil {
-		return "", fmt.Errorf("layout: cursor %q: %w", c.Cursor, err)
-	}
-	to := min(from+slice, size.Units())
-	if to < size.Units() {
-		next = strconv.Itoa(to)
-	}
-	units := [][2]any{}
-	ready := [][3]string{}
-	for n := from; n < to; n++ {
-		u := size.UnitAt(n)
-		fields, starts := record(d, u, size)
-		if len(fields) > 0 {
-			units = append(units, [2]any{u.String(), fields})
-		}
-		for _, st := range starts {
-			ready = append(ready, [3]string{u.String(), st.Name, st.Function})
-		}
-	}
-	unitsJSON, err := json.Marshal(units)
-	if err != nil {
-		return "", err
-	}
-	readyJSON, err := json.Marshal(ready)
-	if err != nil {
-		return "", err
-	}
-	sh := c.shard
-	mine, err := layoutScript.run(ctx, s.c, []string{sh.dist(c.Distribution), sh.events(c.Distribution), sh.chores(), sh.changed()},
-		c.Distribution, c.name, c.Cursor, next, unitsJSON, readyJSON)
-	if err == nil && mine == 0 {
-		return "", ErrTaken
-	}
-	return next, err
-}
-
-// record is the first record of unit u, and its steps that are ready at once.
-func record(d *plan.Definition, u plan.Unit, size plan.Size) (fields []string, starts []plan.Step) {
-	open := 0
-	for _, st := range d.Steps {
-		if st.Scope != u.Scope() {
-			continue
-		}
-		open++
-		state := first(d, &st)
-		fields = append(fields, st.Name, string(state))
-		if state == plan.Pending {
-			fields = append(fields, st.Name+".w", strconv.Itoa(d.Waits(&st, size)))
-		} else {
-			starts = append(starts, st)
-		}
-		if st.Delivers != "" {
-			fields = append(fields, "dstep", st.Name, "v", string(plan.Queued))
-		}
-	}
-	switch u.Scope() {
-	case plan.ScopeItem:
-		fields = append(fields, "p", string(plan.PhasePending), "o", strconv.Itoa(open))
-	case plan.ScopeRecipient:
-		fields = append(fields, "n:"+string(plan.PhasePending), strconv.Itoa(size.Files))
-	}
-	return fields, starts
 }
 
 // Production tells whose distribution an attempt belongs to.
@@ -311,37 +372,43 @@ func (s *Store) Production(ctx context.Context, r Ref) (string, error) {
 	return p, err
 }
 
-// ProductionOf tells whose distribution a chore belongs to.
-func (s *Store) ProductionOf(ctx context.Context, c Chore) (string, error) {
-	return s.Production(ctx, Ref{shard: c.shard, Distribution: c.Distribution})
+// Attempt is what is known of an attempt when its end is reported.
+type Attempt struct {
+	// Tally is what happened in earlier attempts at its step.
+	Tally plan.Tally
+	// Runs: it has not ended, as far as the store knows. What is reported of one that has is reported again, or too late.
+	Runs bool
 }
 
-// Tallies reads what happened in earlier attempts at the steps of refs.
-func (s *Store) Tallies(ctx context.Context, refs []Ref) ([]plan.Tally, error) {
+// Attempts reads what is known of the attempts refs.
+func (s *Store) Attempts(ctx context.Context, refs []Ref) ([]Attempt, error) {
 	pipe := s.c.Pipeline()
 	cmds := make([]*redis.SliceCmd, len(refs))
 	for i, r := range refs {
-		cmds[i] = pipe.HMGet(ctx, r.shard.unit(r.Distribution, r.Unit.String()), r.Step+".err", r.Step+".crash", r.Step+".thr")
+		cmds[i] = pipe.HMGet(ctx, r.shard.unit(r.Distribution, r.Unit.String()), r.Step+".err", r.Step+".crash", r.Step+".thr", r.Step, r.Step+".a")
 	}
 	_, err := pipe.Exec(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read tallies: %w", err)
+		return nil, fmt.Errorf("read attempts: %w", err)
 	}
-	out := make([]plan.Tally, len(refs))
+	out := make([]Attempt, len(refs))
 	for i, cmd := range cmds {
-		var n [3]int
+		var text [5]string
 		for j, v := range cmd.Val() {
-			text, _ := v.(string)
-			n[j] = number(text)
+			text[j], _ = v.(string)
 		}
-		out[i] = plan.Tally{Errors: n[0], Crashes: n[1], Throttles: n[2]}
+		out[i] = Attempt{Tally: plan.Tally{Errors: number(text[0]), Crashes: number(text[1]), Throttles: number(text[2])},
+			Runs: plan.State(text[3]) == plan.Running && number(text[4]) == refs[i].Attempt}
 	}
 	return out, nil
 }
 
+// Load gives the graph and size of a distribution.
+type Load func(ctx context.Context, production, id string) (*Graph, plan.Size, error)
+
 // Sweep puts steps of open distributions back where their records say they belong; see sweep.lua. load gives the
 // definition and size of a distribution. Only one process sweeps a shard at a time. It returns how many were put back.
-func (s *Store) Sweep(ctx context.Context, load func(ctx context.Context, production, id string) (*plan.Definition, plan.Size, error)) (int, error) {
+func (s *Store) Sweep(ctx context.Context, load Load) (int, error) {
 	put := 0
 	var errs []error
 	for n := range s.shards {
@@ -352,6 +419,10 @@ func (s *Store) Sweep(ctx context.Context, load func(ctx context.Context, produc
 		}
 		if !mine {
 			continue
+		}
+		err = s.restoreClock(ctx, sh)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sweep schedules: %w", err))
 		}
 		ids, err := s.c.ZRange(ctx, sh.open(), 0, -1).Result()
 		if err != nil {
@@ -369,31 +440,32 @@ func (s *Store) Sweep(ctx context.Context, load func(ctx context.Context, produc
 	return put, errors.Join(errs...)
 }
 
-func (s *Store) sweepOne(ctx context.Context, sh shard, id string, load func(context.Context, string, string) (*plan.Definition, plan.Size, error)) (int, error) {
+func (s *Store) sweepOne(ctx context.Context, sh shard, id string, load Load) (int, error) {
 	about, err := s.c.HMGet(ctx, sh.dist(id), "state", "production").Result()
 	if err != nil {
 		return 0, err
 	}
 	state, _ := about[0].(string)
 	production, _ := about[1].(string)
-	if state == string(plan.Accepted) {
-		// Its chore may have been lost with the queues; the cursor is in the record.
-		return 0, s.c.ZAddNX(ctx, sh.chores(), scored(layoutChore(id))).Err()
-	}
 	if plan.DistributionState(state).Final() {
 		return 0, s.c.ZRem(ctx, sh.open(), id).Err()
 	}
 	err = s.restoreChores(ctx, sh, id)
+	if err != nil || state == string(plan.Accepted) {
+		return 0, err // it has no queues yet
+	}
+	g, size, err := load(ctx, production, id)
 	if err != nil {
 		return 0, err
 	}
-	d, size, err := load(ctx, production, id)
-	if err != nil {
-		return 0, err
-	}
-	scopes := map[plan.Scope][][2]string{}
-	for _, st := range d.Steps {
-		scopes[st.Scope] = append(scopes[st.Scope], [2]string{st.Name, st.Function})
+	return s.requeue(ctx, sh, id, g, size)
+}
+
+// requeue puts the steps of one distribution back where their records say they belong.
+func (s *Store) requeue(ctx context.Context, sh shard, id string, g *Graph, size plan.Size) (int, error) {
+	scopes := map[plan.Scope][][3]any{}
+	for _, st := range g.plan.Steps {
+		scopes[st.Scope] = append(scopes[st.Scope], [3]any{st.Name, st.Function, g.rank(&st)})
 	}
 	scopesJSON, err := json.Marshal(scopes)
 	if err != nil {
@@ -405,13 +477,22 @@ func (s *Store) sweepOne(ctx context.Context, sh shard, id string, load func(con
 		for n := from; n < min(from+slice, size.Units()); n++ {
 			args = append(args, size.UnitAt(n).String())
 		}
-		n, err := sweepScript.run(ctx, s.c, []string{sh.dist(id), sh.leases(), sh.later()}, args...)
+		n, err := sweepScript.run(ctx, s.c, []string{sh.dist(id), sh.workers(), sh.later(), sh.passes()}, args...)
 		if err != nil {
 			return put, err
 		}
 		put += n
 	}
 	return put, nil
+}
+
+// Resume queues the steps of a distribution that was paused.
+func (s *Store) Resume(ctx context.Context, c Chore, g *Graph, size plan.Size) error {
+	_, err := s.requeue(ctx, c.shard, c.Distribution, g, size)
+	if err != nil {
+		return err
+	}
+	return s.settleChore(ctx, g, nil, c, "")
 }
 
 // restoreChores puts chores whose cursor is in the record back into the queue of chores.

@@ -1,6 +1,6 @@
 #!lua
 -- Checkpoint records what an attempt is about to do, if it may, and prolongs its lease.
--- KEYS  1 distribution  2 unit  3 leases
+-- KEYS  1 distribution  2 unit  3 the worker's leases
 -- ARGV  1 member of leases  2 step  3 attempt  4 worker  5 what is recorded  6 lease in ms
 -- Returns 1 recorded, 2 fenced: the attempt is over or somebody else's, 3 the distribution was cancelled.
 local dist, unit, leases = unpack(KEYS)

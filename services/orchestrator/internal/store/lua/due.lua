@@ -1,15 +1,17 @@
 #!lua
--- Due finds steps whose time has come: retries that are due, and attempts whose lease ran out. It changes nothing.
--- KEYS  1 later  2 leases
+-- Due finds steps whose time has come: retries that are due, and attempts whose lease ran out. It changes no record; a
+-- worker that has not been heard of for a minute and holds nothing is forgotten.
+-- KEYS  1 later  2 workers
 -- ARGV  1 how many of each at most (100)
 -- Returns {due, lost}, lists of {member, attempt, worker, checkpoint or '', errors, crashes, throttles}.
-local tag = string.match(KEYS[1], '^{[^}]*}')
+local later, workers = unpack(KEYS)
+local tag = string.match(later, '^{[^}]*}')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local most = tonumber(ARGV[1])
 
-local function look(key)
-  local found = {}
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, ARGV[1])) do
+local function look(key, found)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, most - #found)) do
     local id, u, s = string.match(member, '^([^/]+)/([^/]+)/([^/]+)$')
     local at = redis.call('HMGET', tag .. ':u:' .. id .. ':' .. u, s .. '.a', s .. '.by', s .. '.cp', s .. '.err',
       s .. '.crash', s .. '.thr')
@@ -18,4 +20,15 @@ local function look(key)
   return found
 end
 
-return {look(KEYS[1]), look(KEYS[2])}
+local due, lost = look(later, {}), {}
+local seen = redis.call('ZRANGE', workers, 0, -1, 'WITHSCORES')
+for i = 1, #seen, 2 do
+  if #lost < most then
+    local leases = tag .. ':w:' .. seen[i]
+    look(leases, lost)
+    if now - tonumber(seen[i + 1]) > 60000 and redis.call('EXISTS', leases) == 0 then
+      redis.call('ZREM', workers, seen[i])
+    end
+  end
+end
+return {due, lost}

@@ -1,0 +1,137 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
+	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
+)
+
+// A Brief is what is known of a distribution without reading much.
+type Brief struct {
+	Production, ID           string
+	State                    string
+	Created, Ended, Deadline time.Time // zero when not
+	Recipients               int
+	// Unreached is how many of them have not got theirs.
+	Unreached int
+	// Ready, Running and Retrying count steps, Failed counts items.
+	Ready, Running, Retrying, Failed int
+	// Waiting counts by function the steps that are ready.
+	Waiting map[string]int
+}
+
+// Unended lists distributions that have not ended; at most n.
+func (r *Reader) Unended(ctx context.Context, n int) ([]Brief, error) {
+	all, err := r.store.Unended(ctx, n)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("list distributions: %w", err))
+	}
+	return r.briefs(ctx, all)
+}
+
+// Ended lists distributions that ended after a moment, the first first; at most n of each shard.
+func (r *Reader) Ended(ctx context.Context, after time.Time, n int) ([]Brief, error) {
+	all, err := r.store.Ended(ctx, after, n)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("list distributions: %w", err))
+	}
+	return r.briefs(ctx, all)
+}
+
+func (r *Reader) briefs(ctx context.Context, all []*store.Summary) ([]Brief, error) {
+	out := make([]Brief, len(all))
+	for i, sum := range all {
+		b := Brief{Production: sum.Production, ID: sum.ID, State: string(sum.State), Created: sum.Created, Ended: sum.Ended,
+			Deadline: sum.Deadline, Recipients: sum.Size.Recipients, Failed: sum.Items[plan.ItemFailed], Waiting: map[string]int{}}
+		b.Unreached = b.Recipients
+		for _, v := range plan.Reached {
+			b.Unreached -= sum.Deliveries[v]
+		}
+		def, err := r.definitions.get(ctx, sum.Production, sum.Definition, sum.Version)
+		if err != nil && !errors.Is(err, store.ErrNoDefinition) {
+			return nil, unavailable(err)
+		}
+		for name, states := range sum.Steps {
+			b.Ready += states[plan.Ready]
+			b.Running += states[plan.Running]
+			b.Retrying += states[plan.Retrying]
+			if def == nil || states[plan.Ready] == 0 {
+				continue
+			}
+			step, ok := def.Step(name)
+			if ok {
+				b.Waiting[step.Function] += states[plan.Ready]
+			}
+		}
+		out[i] = b
+	}
+	return out, nil
+}
+
+// A Hold is a step that a worker has.
+type Hold struct {
+	Production, Distribution, Unit, Step, Function, Worker string
+	// Since is when its attempt began, LeaseEnds when its lease runs out unless it is renewed.
+	Since, LeaseEnds time.Time
+	Timeout          time.Duration // 0: none
+}
+
+// Held lists steps that workers have, those whose lease ends first, first; at most n of each worker.
+func (r *Reader) Held(ctx context.Context, n int) ([]Hold, error) {
+	leases, err := r.store.Leases(ctx, n)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	var out []Hold
+	for _, l := range leases {
+		d, err := r.loadRef(ctx, l.Ref)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		h := Hold{Production: d.production, Distribution: d.id, Unit: l.Ref.Unit.String(), Step: l.Ref.Step, Worker: l.Worker,
+			Since: l.Since, LeaseEnds: l.Ends}
+		step, ok := d.steps.Step(l.Ref.Step)
+		if ok {
+			h.Function, h.Timeout = step.Function, step.Timeout
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+// An Aside says how many steps of a function wait at a limit.
+type Aside = store.Aside
+
+// Aside counts the steps that wait at limits of productions, and at those that productions share.
+func (r *Reader) Aside(ctx context.Context, productions []string) ([]Aside, error) {
+	all, err := r.store.SetAside(ctx, productions)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return all, nil
+}
+
+// Room returns how many slots workers have, as far as they asked for any in the last minute.
+func (r *Reader) Room(ctx context.Context) (map[string]int, error) {
+	room, err := r.store.Room(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return room, nil
+}
+
+// LastEvent is when something happened to a distribution last; zero when nothing did that is still kept.
+func (r *Reader) LastEvent(ctx context.Context, production, id string) (time.Time, error) {
+	at, err := r.store.LastEvent(ctx, production, id)
+	if err != nil {
+		return at, unavailable(err)
+	}
+	return at, nil
+}
