@@ -41,6 +41,41 @@ func createProduction(t *testing.T, r *rig) {
 	wantFault(t, err, fault.Denied, "PRODUCTION_NOT_YOURS", `"elsewhere"`)
 }
 
+func openRestricted(t *testing.T, r *rig) {
+	_, err := r.directory.CreateProduction(admin(t), &directoryv1.CreateProductionRequest{Name: "Closed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.directory.CreateProduction(admin(t), &directoryv1.CreateProductionRequest{Name: "Closed", OpenRestricted: true})
+	wantFault(t, err, fault.Conflict, "PRODUCTION_EXISTS", `"closed"`, "settings")
+	made, err := r.directory.CreateProduction(admin(t), &directoryv1.CreateProductionRequest{Name: "Open", OpenRestricted: true})
+	if err != nil || !made.GetProduction().GetOpenRestricted() {
+		t.Fatalf("got %v %v", made, err)
+	}
+	again, err := r.directory.CreateProduction(admin(t), &directoryv1.CreateProductionRequest{Name: "Open"}) // as yesterday
+	if err != nil || !proto.Equal(again, made) {
+		t.Errorf("got %v %v, want the same answer", again, err)
+	}
+	for _, set := range []*bool{nil, new(false), nil, new(true)} {
+		was, err := r.directory.GetProduction(admin(t), &directoryv1.GetProductionRequest{Production: "open"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := was.GetProduction().GetOpenRestricted()
+		if set != nil {
+			want = *set
+		}
+		told, err := r.directory.UpdateProduction(admin(t), &directoryv1.UpdateProductionRequest{Production: "open", OpenRestricted: set})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.directory.GetProduction(admin(t), &directoryv1.GetProductionRequest{Production: "open"})
+		if err != nil || got.GetProduction().GetOpenRestricted() != want || !proto.Equal(got.GetProduction(), told.GetProduction()) {
+			t.Errorf("got %v %v, told %v, want %v", got, err, told, want)
+		}
+	}
+}
+
 func productionIDs(t *testing.T, r *rig) {
 	for name, want := range map[string]string{
 		"The Große  Show, 2!":     "the-grosse-show-2",

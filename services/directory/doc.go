@@ -1,5 +1,6 @@
-// Package directory keeps what is there before anybody sends anything: productions, API tokens, source documents, and
-// the devices on which people want to be notified. It tells recipients' passwords to those who may know them.
+// Package directory keeps what is there before anybody sends anything: productions, API tokens, source documents,
+// the devices on which people want to be notified, and other systems' secrets. It tells recipients' passwords to those
+// who may know them.
 //
 // It promises:
 //   - Of every document there is one copy for each SHA-256 and production, whole: bytes are written under a temporary
@@ -11,6 +12,8 @@
 //   - Of a token the SHA-256 is kept, nothing else; a revoked one is refused from that moment on, and for good.
 //   - A device is one person's, by their e-mail address without regard to case, in each production. Its registration
 //     token is kept sealed under the key ring and told to services only.
+//   - A credential's secret is kept sealed under the key ring, told to services only, and to nobody without a line in the
+//     audit that says to whom. When the ring gets another active key, what was sealed under the one before still opens.
 //   - No password is told unless it was recorded who asked, when, and for whom.
 //
 // It does not promise that a document was inspected: the inspection starts with the upload and is best effort. Until it

@@ -27,6 +27,7 @@ type inspection struct {
 	tenant             store.Tenant
 	production, sha256 string
 	name               string
+	open               bool // the production takes documents that are encrypted but open without a password
 }
 
 type inspectionKey struct{ production, sha256 string }
@@ -119,16 +120,16 @@ func (n *inspector) ask(ctx context.Context, i inspection) (store.Finding, error
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
 	resp, err := n.watermark.Prepare(ctx, &watermarkv1.PrepareRequest{
-		Production: i.production, File: &watermarkv1.File{Sha256: i.sha256, Name: i.name},
+		Production: i.production, File: &watermarkv1.File{Sha256: i.sha256, Name: i.name, OpenRestricted: i.open},
 	})
 	if err == nil {
-		return store.Finding{Verdict: store.OK, Pages: int(resp.GetPages()), Notes: bounded(resp.GetNotes())}, nil
+		return store.Finding{Verdict: store.OK, Pages: int(resp.GetPages()), Notes: bounded(resp.GetNotes()), Open: i.open}, nil
 	}
 	f := fault.From(err)
 	if !refusal(f) {
 		return store.Finding{}, err
 	}
-	return store.Finding{Verdict: store.Refused, ErrorCode: f.Reason, ErrorMessage: cut(f.Message, maxTextBytes)}, nil
+	return store.Finding{Verdict: store.Refused, ErrorCode: f.Reason, ErrorMessage: cut(f.Message, maxTextBytes), Open: i.open}, nil
 }
 
 // refusal reports whether f speaks of the document, not of the call: one that the service has not, or was asked wrongly.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 )
@@ -38,6 +39,37 @@ func uploadRefusedAgain(t *testing.T, r *rig) {
 	if err != nil || f.GetVerdict() != "ok" || f.GetErrorCode() != "" || f.GetErrorMessage() != "" {
 		t.Errorf("got %v %v, want ok", f, err)
 	}
+}
+
+// A document that opens without a password is taken where the production says so, as long as it says so.
+func uploadRestricted(t *testing.T, r *rig) {
+	r.watermark.answer(func(_ context.Context, req *watermarkv1.PrepareRequest) (*watermarkv1.PrepareResponse, error) {
+		if req.GetFile().GetOpenRestricted() {
+			return &watermarkv1.PrepareResponse{Pages: 2}, nil
+		}
+		return refuse(t.Context(), req)
+	})
+	closed, open := r.production(t, "restricted-no"), r.production(t, "restricted-yes")
+	set := func(on bool) {
+		t.Helper()
+		_, err := r.directory.UpdateProduction(admin(t), &directoryv1.UpdateProductionRequest{Production: "restricted-yes", OpenRestricted: &on})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	verdict := func(ctx context.Context, production, want string) {
+		t.Helper()
+		f, err := r.upload(ctx, production, "a.pdf", []byte("restricted"))
+		if err != nil || f.GetVerdict() != want {
+			t.Errorf("%s: got %v %v, want %s", production, f, err, want)
+		}
+	}
+	verdict(open, "restricted-yes", "refused")
+	set(true)
+	verdict(open, "restricted-yes", "ok")
+	verdict(closed, "restricted-no", "refused") // though the other has the same bytes
+	set(false)
+	verdict(open, "restricted-yes", "refused")
 }
 
 func uploadNotInspected(t *testing.T, r *rig) {

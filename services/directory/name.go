@@ -9,7 +9,7 @@ import (
 )
 
 // nameless is the name of a document that came without a usable one.
-const nameless = "document.pdf"
+const nameless = "document"
 
 const maxNameBytes = 255
 

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"strings"
 	"unicode"
@@ -31,27 +32,46 @@ func (s *Server) CreateProduction(ctx context.Context, req *directoryv1.CreatePr
 	if !rpc.MayActIn(rpc.PrincipalFrom(ctx), id) {
 		return nil, fault.New(fault.Denied, "PRODUCTION_NOT_YOURS", "this token may act in certain productions only, and %q is not one of them; creating it takes a token for all productions (*)", id)
 	}
-	p, err := s.createProduction(ctx, id, name)
+	p, err := s.createProduction(ctx, id, name, store.Settings{OpenRestricted: req.GetOpenRestricted()})
 	if err != nil {
 		return nil, err
 	}
 	return &directoryv1.CreateProductionResponse{Production: productionMessage(p)}, nil
 }
 
-func (s *Server) createProduction(ctx context.Context, id, name string) (store.Production, error) {
-	p, err := s.store.CreateProduction(ctx, id, name)
+func (s *Server) createProduction(ctx context.Context, id, name string, set store.Settings) (store.Production, error) {
+	p, err := s.store.CreateProduction(ctx, id, name, set)
 	if err != nil {
 		return store.Production{}, err
 	}
 	if p.Name != name {
 		return store.Production{}, fault.New(fault.Conflict, "PRODUCTION_EXISTS", "there is a production %q already, named %q; choose another id", id, p.Name)
 	}
+	if set.OpenRestricted && !p.OpenRestricted {
+		return store.Production{}, fault.New(fault.Conflict, "PRODUCTION_EXISTS", "there is a production %q already, and it does not take documents with usage restrictions; change that in its settings", id)
+	}
 	return p, nil
+}
+
+// UpdateProduction changes a production's settings.
+func (s *Server) UpdateProduction(ctx context.Context, req *directoryv1.UpdateProductionRequest) (*directoryv1.UpdateProductionResponse, error) {
+	t, p, err := s.tenant(ctx, req.GetProduction())
+	if err != nil {
+		return nil, err
+	}
+	if req.OpenRestricted != nil {
+		err = t.SetOpenRestricted(ctx, req.GetOpenRestricted(), rand.Text(), rpc.PrincipalFrom(ctx).GetSubject())
+		if err != nil {
+			return nil, answer(err, req.GetProduction())
+		}
+		p.OpenRestricted = req.GetOpenRestricted()
+	}
+	return &directoryv1.UpdateProductionResponse{Production: productionMessage(p)}, nil
 }
 
 // EnsureProduction makes the production id unless there is one, whatever it is named. It is for starting up.
 func (s *Server) EnsureProduction(ctx context.Context, id, name string) error {
-	_, err := s.store.CreateProduction(ctx, id, name)
+	_, err := s.store.CreateProduction(ctx, id, name, store.Settings{})
 	return err
 }
 
@@ -82,7 +102,7 @@ func (s *Server) ListProductions(ctx context.Context, req *directoryv1.ListProdu
 }
 
 func productionMessage(p store.Production) *directoryv1.Production {
-	return &directoryv1.Production{Id: p.ID, Name: p.Name, CreatedAt: timestamppb.New(p.Created)}
+	return &directoryv1.Production{Id: p.ID, Name: p.Name, CreatedAt: timestamppb.New(p.Created), OpenRestricted: p.OpenRestricted}
 }
 
 // slug makes a production's id from its name: "Die Größte Show, 2" is "die-grosste-show-2". It is empty if the name has

@@ -15,6 +15,7 @@ import (
 	"github.com/filigreehq/filigree/pkg/keyring"
 	"github.com/filigreehq/filigree/pkg/rpc"
 	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
+	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
@@ -39,10 +40,11 @@ type Deps struct {
 	Now       func() time.Time
 }
 
-// Server is directory's two services. It is safe for concurrent use.
+// Server is directory's services. It is safe for concurrent use.
 type Server struct {
 	directoryv1.UnimplementedDirectoryServiceServer
 	filev1.UnimplementedFileServiceServer
+	credentialv1.UnimplementedCredentialServiceServer
 
 	cfg       Config
 	store     *store.Store
@@ -75,10 +77,11 @@ func New(cfg Config, d Deps) (*Server, error) {
 	}, nil
 }
 
-// Register adds both services to r.
+// Register adds the services to r.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
 	directoryv1.RegisterDirectoryServiceServer(r, s)
 	filev1.RegisterFileServiceServer(r, s)
+	credentialv1.RegisterCredentialServiceServer(r, s)
 }
 
 // Run inspects uploaded documents and removes what broken uploads left, until ctx ends. Without it uploads work and

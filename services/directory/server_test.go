@@ -23,6 +23,7 @@ import (
 	"github.com/filigreehq/filigree/pkg/redistest"
 	"github.com/filigreehq/filigree/pkg/rpc"
 	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
+	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
@@ -56,13 +57,14 @@ func (w *watermark) answer(f func(context.Context, *watermarkv1.PrepareRequest) 
 
 // rig is a directory behind the real interceptors, on a real Redis and a folder.
 type rig struct {
-	server    *directory.Server
-	redis     *redistest.Server
-	dir       string // the bucket
-	watermark *watermark
-	logged    *safeBuffer
-	directory directoryv1.DirectoryServiceClient
-	files     filev1.FileServiceClient
+	server      *directory.Server
+	redis       *redistest.Server
+	dir         string // the bucket
+	watermark   *watermark
+	logged      *safeBuffer
+	directory   directoryv1.DirectoryServiceClient
+	files       filev1.FileServiceClient
+	credentials credentialv1.CredentialServiceClient
 }
 
 type safeBuffer struct {
@@ -119,6 +121,7 @@ func start(t *testing.T, cfg directory.Config) *rig {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	r.directory, r.files = directoryv1.NewDirectoryServiceClient(conn), filev1.NewFileServiceClient(conn)
+	r.credentials = credentialv1.NewCredentialServiceClient(conn)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
@@ -234,20 +237,26 @@ func TestDirectory(t *testing.T) {
 	t.Parallel()
 	r := start(t, testConfig())
 	for name, test := range map[string]func(*testing.T, *rig){
-		"a production is created once":                   createProduction,
-		"production ids come from names":                 productionIDs,
-		"productions are listed":                         listProductions,
-		"a token is what its secret's holder may":        tokenLife,
-		"nobody makes a token that may more than theirs": narrowTokens,
-		"tokens that were handed out stay valid":         ensureToken,
-		"who may do what":                                permissions,
-		"another production is like none":                sameAsUnknown,
-		"a password is told and recorded":                revealPassword,
-		"recipients that cannot be":                      revealNobody,
-		"a device is registered, moved and removed":      deviceLife,
-		"devices that cannot be":                         badDevices,
-		"files are listed newest first":                  listFiles,
-		"page tokens of something else":                  foreignPageTokens,
+		"a production is created once":                       createProduction,
+		"a production opens restricted documents by setting": openRestricted,
+		"production ids come from names":                     productionIDs,
+		"productions are listed":                             listProductions,
+		"a token is what its secret's holder may":            tokenLife,
+		"nobody makes a token that may more than theirs":     narrowTokens,
+		"tokens that were handed out stay valid":             ensureToken,
+		"who may do what":                                    permissions,
+		"another production is like none":                    sameAsUnknown,
+		"a password is told and recorded":                    revealPassword,
+		"recipients that cannot be":                          revealNobody,
+		"a device is registered, moved and removed":          deviceLife,
+		"devices that cannot be":                             badDevices,
+		"a credential is put, opened and deleted":            credentialLife,
+		"a studio's credentials are for all its tokens":      studioCredentials,
+		"secrets are for services only and recorded":         secretsForServices,
+		"credentials that cannot be":                         badCredentials,
+		"what was sealed under an old key opens":             rotatedRing,
+		"files are listed newest first":                      listFiles,
+		"page tokens of something else":                      foreignPageTokens,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, r) })
 	}

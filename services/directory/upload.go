@@ -49,8 +49,9 @@ func (s *Server) Upload(stream grpc.ClientStreamingServer[filev1.UploadRequest, 
 	if err != nil {
 		return answer(err, p.ID)
 	}
-	if f.Verdict != store.OK { // a refusal too: what was refused once may be understood by now
-		f, err = s.inspect(ctx, t, p.ID, f)
+	// A refusal too: what was refused once may be understood by now. And what was taken under a setting that holds no more.
+	if f.Verdict != store.OK || f.Open && !p.OpenRestricted {
+		f, err = s.inspect(ctx, t, p, f)
 		if err != nil {
 			return err
 		}
@@ -78,8 +79,8 @@ func (s *Server) receive(ctx context.Context, production string, r *incoming) (s
 }
 
 // inspect starts the inspection of f and waits a little for it; f as it is if that takes longer.
-func (s *Server) inspect(ctx context.Context, t store.Tenant, production string, f store.File) (store.File, error) {
-	done := s.inspector.submit(inspection{tenant: t, production: production, sha256: f.SHA256, name: f.Name})
+func (s *Server) inspect(ctx context.Context, t store.Tenant, p store.Production, f store.File) (store.File, error) {
+	done := s.inspector.submit(inspection{tenant: t, production: p.ID, sha256: f.SHA256, name: f.Name, open: p.OpenRestricted})
 	wait := time.NewTimer(s.cfg.InspectWait)
 	defer wait.Stop()
 	select {

@@ -35,6 +35,7 @@ func TestUpload(t *testing.T) {
 		"a store that fails is not taken for success":   uploadStoreFails,
 		"a document that is refused":                    uploadRefused,
 		"a refusal is looked at again":                  uploadRefusedAgain,
+		"a restricted document is taken by setting":     uploadRestricted,
 		"a service that has no inspection refuses none": uploadNotInspected,
 		"an inspection is asked again":                  uploadInspectedLater,
 	} {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 
+	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/telemetry"
 	"github.com/filigreehq/filigree/services/email/internal/ses"
 	"github.com/filigreehq/filigree/services/email/internal/smtp"
 )
@@ -51,10 +53,15 @@ type viaSMTP struct {
 }
 
 func (v viaSMTP) send(ctx context.Context, m mail, checkpoint func(context.Context) error) (string, error) {
+	ctx, span := telemetry.Begin(ctx, telemetry.Called, "SMTP message", "server.address", v.pool.Server(), "filigree.bytes", m.size)
+	defer span.End()
 	reply, err := v.pool.Send(ctx, smtp.Envelope{From: m.from, To: m.to, Size: m.size, UTF8: m.utf8}, m.write, checkpoint)
 	if err != nil {
-		return "", smtpOutcome(err, v.cfg.RetryAfter)
+		outcome := smtpOutcome(err, v.cfg.RetryAfter)
+		span.Fail(fault.From(outcome).Reason)
+		return "", outcome
 	}
+	telemetry.Event(ctx, string(smtp.Dot))
 	return reply, nil
 }
 
@@ -69,9 +76,13 @@ func (v viaSES) send(ctx context.Context, m mail, checkpoint func(context.Contex
 	if m.utf8 {
 		return "", unsupported()
 	}
+	ctx, span := telemetry.Begin(ctx, telemetry.Called, "SES message", "filigree.bytes", m.size)
+	defer span.End()
 	reply, err := v.client.Send(ctx, ses.Envelope{From: m.from, To: m.to, Size: m.size}, m.write, checkpoint)
 	if err != nil {
-		return "", sesOutcome(err, v.cfg.RetryAfter)
+		outcome := sesOutcome(err, v.cfg.RetryAfter)
+		span.Fail(fault.From(outcome).Reason)
+		return "", outcome
 	}
 	return reply, nil
 }

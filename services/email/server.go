@@ -106,6 +106,11 @@ func (s *Server) Send(ctx context.Context, req *emailv1.SendRequest) (*emailv1.S
 		s.log.DebugContext(ctx, "mail not accepted", "production", req.GetProduction(), "delivery", req.GetDelivery(), "reason", fault.From(err).Reason)
 		return nil, err
 	}
+	var attached int64
+	for _, a := range req.GetAttachments() {
+		attached += a.GetSize()
+	}
+	worker.Bytes(ctx, attached, msg.Size())
 	s.log.DebugContext(ctx, "mail accepted", "production", req.GetProduction(), "delivery", req.GetDelivery(), "bytes", msg.Size())
 	return &emailv1.SendResponse{
 		MessageId: letter.ID, Reply: reply, AcceptedAt: timestamppb.Now(), MaybeDuplicate: maybeDuplicate,

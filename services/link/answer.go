@@ -96,7 +96,7 @@ type failureBody struct {
 
 // miss answers an address that is nobody's, and slows down who asks for many.
 func (s *Server) miss(a *answer, r *http.Request) {
-	wait := s.misses.Miss(s.client(r))
+	wait := s.misses.Miss(s.proxies.Client(r))
 	if wait == 0 {
 		s.fail(a, r, errUnknown())
 		return

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/filigreehq/filigree/pkg/limit"
 )
 
 // Config sets the service up. Durations and counts that are zero take their default.
@@ -72,7 +73,7 @@ func (c Config) Validate() error {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	_, err = c.proxies()
+	_, err = limit.ParseProxies(c.Proxies)
 	if err != nil {
 		errs = append(errs, err)
 	}
@@ -119,16 +120,4 @@ func (c Config) base() (*url.URL, error) {
 	}
 	u.Path = ""
 	return u, nil
-}
-
-func (c Config) proxies() ([]netip.Prefix, error) {
-	var nets []netip.Prefix
-	for _, text := range c.Proxies {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("proxies: %q is not a network like 10.0.0.0/8", text)
-		}
-		nets = append(nets, p)
-	}
-	return nets, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/keyring"
+	"github.com/filigreehq/filigree/pkg/worker"
 	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
 	"github.com/filigreehq/filigree/services/link/internal/store"
 	"github.com/filigreehq/filigree/services/link/internal/token"
@@ -49,6 +50,11 @@ func (s *Server) Create(ctx context.Context, req *linkv1.CreateRequest) (*linkv1
 	if err != nil {
 		return nil, s.notCreated(ctx, spec, err)
 	}
+	var linked int64
+	for _, d := range req.GetDocuments() {
+		linked += d.GetSize()
+	}
+	worker.Bytes(ctx, linked, 0)
 	return &linkv1.CreateResponse{Link: spec.ID, Generation: int32(claim.Generation), ExpiresAt: timestamppb.New(expires)}, nil
 }
 

@@ -16,15 +16,18 @@ import (
 	"github.com/filigreehq/filigree/services/link/internal/store"
 )
 
-// shown are the types that browsers show and that cannot run anything here.
-var shown = []string{pdf, "image/png", "image/jpeg", "image/webp"}
+// shown reports whether browsers show a type, and it cannot run anything here: SVG can.
+func shown(mediaType string) bool {
+	kind, _, _ := strings.Cut(mediaType, "/")
+	return mediaType == "application/pdf" || slices.Contains([]string{"image", "audio", "video"}, kind) && mediaType != "image/svg+xml"
+}
 
 // serveDocument serves a copy, whole or the one range that is asked for. ?save makes a browser keep it rather than show
 // it.
 func (s *Server) serveDocument(a *answer, r *http.Request, v visit, d store.Document) {
 	kind := "attachment"
 	_, save := r.URL.Query()["save"]
-	if !save && !v.app && slices.Contains(shown, d.MediaType) {
+	if !save && !v.app && shown(d.MediaType) {
 		kind = "inline"
 		a.csp = viewCSP
 	}
@@ -48,6 +51,7 @@ func (s *Server) serveDocument(a *answer, r *http.Request, v visit, d store.Docu
 		}
 		defer func() { _ = body.source.Close() }() // it was only read
 		body.begins = func() {
+			s.record(v.link, "link.download", d.SHA256)
 			err := s.store.Downloaded(r.Context(), v.link.Hash)
 			if err != nil {
 				s.log.WarnContext(r.Context(), "download not counted", "err", err)

@@ -176,7 +176,7 @@ func TestNames(t *testing.T) {
 		"\u202egnp.exe.pdf":          "gnp.exe.pdf",
 		" .hidden":                   "hidden",
 		"\x00\x1b[31m":               "[31m",
-		"":                           "document.pdf",
+		"":                           "document",
 		"C:\\Users\\x.pdf":           "C:-Users-x.pdf",
 		"Drehbuch – Größe \"5\".pdf": "Drehbuch – Größe \"5\".pdf",
 	} {
@@ -188,6 +188,20 @@ func TestNames(t *testing.T) {
 	want := `attachment; filename="Gr__e _5_; x=100_.pdf"; filename*=UTF-8''Gr%C3%B6%C3%9Fe%20%225%22%3B%20x%3D100%25.pdf`
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// Browsers show whatever cannot run anything here; the rest is a download.
+func TestTypesThatAreShown(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[string]bool{
+		"application/pdf": true, "image/png": true, "image/jpeg": true, "image/avif": true, "video/mp4": true,
+		"image/svg+xml": false, "text/html": false, "application/xhtml+xml": false, "": false, "application/octet-stream": false, "imagery/x": false,
+		"IMAGE/SVG+XML": false, "image/png; charset=x": true, "nonsense": false,
+	} {
+		if got := link.Shown(link.MediaType(kind)); got != want {
+			t.Errorf("%q is shown: %t, want %t", kind, got, want)
+		}
 	}
 }
 

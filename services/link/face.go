@@ -6,12 +6,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/filigreehq/filigree/pkg/audit"
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/telemetry"
+	"github.com/filigreehq/filigree/services/link/internal/store"
 )
 
 const (
@@ -49,6 +52,12 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 		// OPTIONS * is answered by us, too.
 		DisableGeneralOptionsHandler: true,
 	}
+	// What requests that end now have to tell is told after them.
+	recording, recorded := context.WithCancel(context.WithoutCancel(ctx))
+	var telling sync.WaitGroup
+	telling.Go(func() { _ = s.audit.Run(recording) }) // nil when recording ends
+	defer telling.Wait()
+	defer recorded()
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }()
 	s.log.InfoContext(ctx, "link serves recipients", "addr", lis.Addr().String(), "url", s.base.String())
@@ -66,6 +75,15 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 		return fmt.Errorf("transfers were cut that did not end within %s: %w", s.cfg.DrainTimeout, err)
 	}
 	return nil
+}
+
+// record tells the audit of an access by whoever has a link.
+func (s *Server) record(l store.Link, action, detail string) {
+	object := l.Distribution
+	if strings.HasPrefix(l.ID, l.Distribution+".") {
+		object = l.ID
+	}
+	s.audit.Record(audit.Line{Production: l.Production, Subject: "link:" + l.ID, Action: action, Object: object, Detail: detail})
 }
 
 // A call is what is learnt about a request on its way, for its log line. It never holds a path, a name or an address.
@@ -89,7 +107,10 @@ func (s *Server) observe(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		c := &call{route: "none"}
-		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+		// A trace of its own: what strangers say about theirs is not believed.
+		ctx, span := telemetry.Begin(r.Context(), telemetry.Served, "HTTP "+knownMethod(r.Method), "http.request.method", knownMethod(r.Method))
+		defer span.End()
+		r = r.WithContext(context.WithValue(ctx, callKey{}, c))
 		a := &answer{ResponseWriter: w, secure: s.base.Scheme == "https", csp: bareCSP}
 		// The last request on this connection may have left its own.
 		_ = a.control().SetWriteDeadline(start.Add(pageTime)) // not every ResponseWriter has deadlines
@@ -105,6 +126,11 @@ func (s *Server) observe(next http.HandlerFunc) http.Handler {
 			}
 			s.log.DebugContext(r.Context(), "request", "method", knownMethod(r.Method), "route", c.route, "status", a.status,
 				"code", c.code, "took", time.Since(start))
+			span.Name(knownMethod(r.Method) + " " + c.route)
+			span.Set("http.route", c.route, "http.response.status_code", a.status, "filigree.code", c.code)
+			if a.status >= http.StatusInternalServerError || panicked != nil {
+				span.Fail(c.code)
+			}
 			if panicked != nil {
 				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 			}
@@ -227,32 +253,5 @@ func (s *Server) allows(a *answer, r *http.Request, methods ...string) bool {
 		return false
 	}
 	s.fail(a, r, fault.New(fault.Invalid, codeMethod, "This address does not understand %s.", knownMethod(r.Method)))
-	return false
-}
-
-// client is the address a request comes from, seen through proxies of ours.
-func (s *Server) client(r *http.Request) netip.Addr {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{} // a listener without addresses
-	}
-	addr := from.Addr().Unmap()
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && s.trusted(addr); i-- {
-		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
-		}
-		addr = next.Unmap()
-	}
-	return addr
-}
-
-func (s *Server) trusted(addr netip.Addr) bool {
-	for _, p := range s.proxies {
-		if p.Contains(addr) {
-			return true
-		}
-	}
 	return false
 }

@@ -116,6 +116,7 @@ func (s *Server) openLink(a *answer, r *http.Request, l store.Link, c store.Cont
 		s.fail(a, r, err)
 		return
 	}
+	s.record(l, "link.view", "")
 	if app {
 		s.writeJSON(a, r, http.StatusOK, opened{
 			Session: session.ID + "." + session.Secret, ExpiresAt: session.Expires.UTC(),

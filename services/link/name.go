@@ -30,18 +30,13 @@ func fileName(name string) string {
 	name = strings.NewReplacer("/", "-", `\`, "-").Replace(clean(name))
 	name = strings.TrimLeft(name, ". ")
 	if name == "" {
-		return "document.pdf"
+		return "document"
 	}
 	return name
 }
 
-const pdf = "application/pdf"
-
 // mediaType is a type that bytes can be served as; what is none becomes bytes without a meaning.
 func mediaType(s string) string {
-	if s == "" {
-		return pdf
-	}
 	t, _, err := mime.ParseMediaType(s)
 	if err != nil || !strings.Contains(t, "/") {
 		return "application/octet-stream"

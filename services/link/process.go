@@ -19,6 +19,7 @@ type Process struct {
 	Keys         keyring.Flags   `embed:""`
 	Blob         string          `required:"" placeholder:"URL" help:"Where documents are kept: a folder, or s3://bucket?region=…."`
 	Orchestrator string          `required:"" placeholder:"HOST:PORT" help:"Where tasks come from; several replicas with commas between."`
+	Observer     string          `placeholder:"HOST:PORT" help:"Where the observer is, which keeps the audit; several replicas with commas between. Without it nobody does."`
 	Slots        int             `default:"8" help:"How many links are made at once."`
 	Drive        DriveConfig     `embed:""`
 	Config       Config          `embed:""`
@@ -57,7 +58,15 @@ func (p *Process) Build(ctx context.Context, h *run.Host) error {
 		_ = lis.Close() // the first error is the one to tell
 		return err
 	}
-	s, err := New(p.Config, Deps{Redis: client, Blobs: blobs, Keys: keys, Drive: drive, Log: h.Log})
+	deps := Deps{Redis: client, Blobs: blobs, Keys: keys, Drive: drive, Log: h.Log}
+	if p.Observer != "" {
+		deps.Observer, err = h.Dial("observer", p.Observer)
+		if err != nil {
+			_ = lis.Close() // the first error is the one to tell
+			return err
+		}
+	}
+	s, err := New(p.Config, deps)
 	if err != nil {
 		_ = lis.Close() // the first error is the one to tell
 		return err

@@ -5,18 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 
+	"github.com/filigreehq/filigree/pkg/audit"
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/keyring"
+	"github.com/filigreehq/filigree/pkg/limit"
 	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
+	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	"github.com/filigreehq/filigree/services/link/internal/drive"
-	"github.com/filigreehq/filigree/services/link/internal/limit"
 	"github.com/filigreehq/filigree/services/link/internal/store"
 )
 
@@ -51,7 +52,9 @@ type Deps struct {
 	Keys *keyring.Ring
 	// Drive is for links of mode drive; nil refuses them.
 	Drive Drive
-	Log   *slog.Logger
+	// Observer keeps the audit: who opened a link and fetched what. nil: nobody does.
+	Observer grpc.ClientConnInterface
+	Log      *slog.Logger
 	// Now is the clock of pages' buttons and of limits; nil is time.Now. Links and sessions end by Redis's.
 	Now func() time.Time
 }
@@ -62,13 +65,14 @@ type Server struct {
 
 	cfg     Config
 	base    *url.URL
-	proxies []netip.Prefix
+	proxies limit.Proxies
 	store   *store.Store
 	blobs   *blob.Bucket
 	keys    *keyring.Ring
 	drive   Drive
 	log     *slog.Logger
 	now     func() time.Time
+	audit   *audit.Recorder // nil without an observer
 
 	formKey []byte
 	misses  *limit.Misses
@@ -91,7 +95,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("link: %w", err)
 	}
-	proxies, err := cfg.proxies()
+	proxies, err := limit.ParseProxies(cfg.Proxies)
 	if err != nil {
 		return nil, fmt.Errorf("link: %w", err)
 	}
@@ -100,8 +104,12 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("link: %w", err)
 	}
+	var recorder *audit.Recorder
+	if deps.Observer != nil {
+		recorder = audit.New(observerv1.NewObserverServiceClient(deps.Observer), deps.Log)
+	}
 	return &Server{
-		cfg: cfg, base: base, proxies: proxies,
+		audit: recorder, cfg: cfg, base: base, proxies: proxies,
 		store: store.New(deps.Redis), blobs: deps.Blobs, keys: deps.Keys, drive: deps.Drive, log: deps.Log, now: deps.Now,
 		formKey: formKey, misses: limit.New(cfg.Misses, deps.Now), pages: newPages(),
 	}, nil

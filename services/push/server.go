@@ -116,6 +116,7 @@ func (s *Server) Send(ctx context.Context, req *pushv1.SendRequest) (*pushv1.Sen
 	if err != nil {
 		return nil, err
 	}
+	worker.Bytes(ctx, 0, int64(result.notified)*int64(len(req.GetTitle())+len(req.GetText())))
 	s.log.DebugContext(ctx, "devices notified", "production", req.GetProduction(), "delivery", req.GetDelivery(), "notified", result.notified, "gone", len(result.gone))
 	return &pushv1.SendResponse{Notified: int32(result.notified), Gone: int32(len(result.gone))}, nil
 }

@@ -17,9 +17,10 @@ type Line struct {
 	// Call tells calls apart; a line is recorded once for each.
 	Call string
 	Who  string
-	// What was done: "reveal_password".
+	// What was done: "reveal_password"; "open_restricted", which SetOpenRestricted records; "put_credential",
+	// "open_credential" and "delete_credential", which a Safe records.
 	What string
-	// About is whom it concerns: a recipient's id.
+	// About is whom it concerns: a recipient's id; or what was set: "on", "off"; or a credential's name.
 	About string
 }
 

@@ -36,6 +36,8 @@ type Finding struct {
 	ErrorCode    string
 	ErrorMessage string
 	Notes        []string
+	// Open says that it was found where documents are taken that are encrypted but open without a password.
+	Open bool
 }
 
 // PutFile records a document and returns its record, which is an older one if the same bytes were recorded before.
@@ -139,19 +141,21 @@ func decodeFile(sha string, record map[string]string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	f.ErrorCode, f.ErrorMessage = record["error_code"], record["error_message"]
+	f.ErrorCode, f.ErrorMessage, f.Open = record["error_code"], record["error_message"], record["open"] == on
 	return f, json.Unmarshal([]byte(record["notes"]), &f.Notes)
 }
 
 // SetVerdict records what an inspection found and returns the record. That copies can be made is final; a refusal may
-// be lifted by a later inspection, which may know more kinds of documents.
+// be lifted by a later inspection, which may know more kinds of documents. What was found with Open is no longer so once
+// something was found without.
 func (t Tenant) SetVerdict(ctx context.Context, sha256 string, found Finding) (File, error) {
 	notes, err := json.Marshal(found.Notes)
 	if err != nil {
 		return File{}, fmt.Errorf("record the verdict on file %s: %w", sha256, err)
 	}
 	r, err := t.s.run(ctx, t.s.scripts.fileVerdict, 0, []string{fileKey(t.production, sha256)},
-		string(found.Verdict), found.Pages, found.ErrorCode, found.ErrorMessage, notes, string(Unknown), string(Refused))
+		string(found.Verdict), found.Pages, found.ErrorCode, found.ErrorMessage, notes, flag(found.Open),
+		string(Unknown), string(Refused))
 	if err != nil {
 		return File{}, fmt.Errorf("record the verdict on file %s: %w", sha256, err)
 	}

@@ -2,10 +2,10 @@ package store
 
 // Every key of directory is spelled here. What belongs to a production shares its hash tag, the rest shares {dir}.
 
-// productionKey: hash name, created.
+// productionKey: hash name, created, open_restricted.
 func productionKey(production string) string { return "{p:" + production + "}:production" }
 
-// fileKey: hash name, size, created, seq, verdict, pages, error_code, error_message, notes.
+// fileKey: hash name, size, created, seq, verdict, pages, error_code, error_message, notes, open.
 func fileKey(production, sha256 string) string { return "{p:" + production + "}:file:" + sha256 }
 
 // filesKey: sorted set of the production's files, in the order in which they came.
@@ -22,6 +22,25 @@ func devicesKey(production, person string) string { return "{p:" + production + 
 
 // auditKey: stream of who was told what; capped.
 func auditKey(production string) string { return "{p:" + production + "}:audit" }
+
+// safeTag is the hash tag of a safe: a production's, or, when that is empty, the studio's.
+func safeTag(production string) string {
+	if production == "" {
+		return "{dir}"
+	}
+	return "{p:" + production + "}"
+}
+
+// credentialKey: hash sealed, changed, by.
+func credentialKey(production, name string) string {
+	return safeTag(production) + ":credential:" + name
+}
+
+// credentialsKey: sorted set of the names of credentials, all of score 0, so that it is in their order.
+func credentialsKey(production string) string { return safeTag(production) + ":credentials" }
+
+// safeAuditKey: the audit beside a safe; a production's is its auditKey.
+func safeAuditKey(production string) string { return safeTag(production) + ":audit" }
 
 // productionsKey: sorted set of all production ids, all of score 0, so that it is in their order.
 func productionsKey() string { return "{dir}:productions" }

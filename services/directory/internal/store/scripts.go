@@ -11,6 +11,9 @@ import (
 //go:embed lua/production_create.lua
 var productionCreateLua string
 
+//go:embed lua/production_update.lua
+var productionUpdateLua string
+
 //go:embed lua/file_put.lua
 var filePutLua string
 
@@ -32,14 +35,25 @@ var deviceRemoveLua string
 //go:embed lua/audit.lua
 var auditLua string
 
+//go:embed lua/credential_put.lua
+var credentialPutLua string
+
+//go:embed lua/credential_open.lua
+var credentialOpenLua string
+
+//go:embed lua/credential_delete.lua
+var credentialDeleteLua string
+
 // scripts are directory's transitions, by what they do.
 type scripts struct {
-	productionCreate, filePut, fileVerdict, tokenCreate, tokenRevoke, devicePut, deviceRemove, audit *redis.Script
+	productionCreate, productionUpdate, filePut, fileVerdict, tokenCreate, tokenRevoke, devicePut, deviceRemove, audit,
+	credentialPut, credentialOpen, credentialDelete *redis.Script
 }
 
 func newScripts() scripts {
 	return scripts{
 		productionCreate: redis.NewScript(productionCreateLua),
+		productionUpdate: redis.NewScript(productionUpdateLua),
 		filePut:          redis.NewScript(filePutLua),
 		fileVerdict:      redis.NewScript(fileVerdictLua),
 		tokenCreate:      redis.NewScript(tokenCreateLua),
@@ -47,6 +61,9 @@ func newScripts() scripts {
 		devicePut:        redis.NewScript(devicePutLua),
 		deviceRemove:     redis.NewScript(deviceRemoveLua),
 		audit:            redis.NewScript(auditLua),
+		credentialPut:    redis.NewScript(credentialPutLua),
+		credentialOpen:   redis.NewScript(credentialOpenLua),
+		credentialDelete: redis.NewScript(credentialDeleteLua),
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package store keeps directory's records in Redis: productions, tokens, files, devices, and the audit of what was
-// revealed.
+// Package store keeps directory's records in Redis: productions, tokens, files, devices, sealed credentials, and the
+// audit of what was revealed.
 //
 // What belongs to a production is reached through a Tenant only, which In gives to who may act there; so a caller that
 // forgot to check finds nothing. Every write is one script, and repeating it changes nothing.
@@ -61,6 +61,13 @@ type Production struct {
 	ID      string
 	Name    string
 	Created time.Time
+	Settings
+}
+
+// Settings are what may be changed of a production.
+type Settings struct {
+	// OpenRestricted takes documents that are encrypted but open without a password.
+	OpenRestricted bool
 }
 
 var productionID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -68,8 +75,8 @@ var productionID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 // ValidProduction reports whether id can be a production's.
 func ValidProduction(id string) bool { return productionID.MatchString(id) }
 
-// CreateProduction makes a production, or returns the one that has this id already, whatever its name.
-func (s *Store) CreateProduction(ctx context.Context, id, name string) (Production, error) {
+// CreateProduction makes a production, or returns the one that has this id already, whatever its name and settings.
+func (s *Store) CreateProduction(ctx context.Context, id, name string, set Settings) (Production, error) {
 	if !ValidProduction(id) {
 		return Production{}, fmt.Errorf("create production: %q is no id for one", id)
 	}
@@ -79,16 +86,26 @@ func (s *Store) CreateProduction(ctx context.Context, id, name string) (Producti
 	if err != nil {
 		return Production{}, fmt.Errorf("create production %s: %w", id, err)
 	}
-	r, err := s.run(ctx, s.scripts.productionCreate, 2, []string{productionKey(id)}, name)
+	r, err := s.run(ctx, s.scripts.productionCreate, 3, []string{productionKey(id)}, name, flag(set.OpenRestricted))
 	if err != nil {
 		return Production{}, fmt.Errorf("create production %s: %w", id, err)
 	}
 	switch r.code {
 	case "created", "exists":
 		created, err := millis(r.more[1])
-		return Production{ID: id, Name: r.more[0], Created: created}, err
+		return Production{ID: id, Name: r.more[0], Created: created, Settings: Settings{OpenRestricted: r.more[2] == on}}, err
 	}
 	return Production{}, r.unexpected()
+}
+
+// on is how a setting that is on is recorded; one that is off is empty, or not there at all.
+const on = "1"
+
+func flag(b bool) string {
+	if b {
+		return on
+	}
+	return ""
 }
 
 // Productions returns up to limit productions that grant allows, in the order of their ids, from the first id after
@@ -161,7 +178,7 @@ func (s *Store) productions(ctx context.Context, ids []string) ([]Production, er
 		if err != nil {
 			return nil, fmt.Errorf("production %s: %w", id, err)
 		}
-		found = append(found, Production{ID: id, Name: record["name"], Created: created})
+		found = append(found, Production{ID: id, Name: record["name"], Created: created, Settings: Settings{OpenRestricted: record["open_restricted"] == on}})
 	}
 	return found, nil
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/filigreehq/filigree/pkg/telemetry"
 )
 
 // Content writes the message, lines ending in CRLF and the last one, too.
@@ -67,6 +69,7 @@ func (c *conn) transmit(ctx context.Context, release func() bool, content Conten
 	dot := c.Text.DotWriter()
 	err = c.write(dot, content)
 	if err == nil {
+		c.passed(Body)
 		err = checkpoint(ctx)
 		if err != nil {
 			_ = watch.stop(0) // nothing was sent, whatever the server thinks of it
@@ -149,7 +152,16 @@ func (c *conn) say(phase Phase, expect int, format string, args ...any) error {
 	if err != nil {
 		return classify(phase, err)
 	}
+	c.passed(phase)
 	return nil
+}
+
+// passed notes in the span of the Send under way that a phase is over.
+func (c *conn) passed(phase Phase) {
+	ctx := c.wire.ctx.Load()
+	if ctx != nil {
+		telemetry.Event(*ctx, string(phase))
+	}
 }
 
 func (c *conn) mailParams(env Envelope) string {

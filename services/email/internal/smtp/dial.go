@@ -57,6 +57,7 @@ func (c *conn) open() error {
 			return classify(StartTLS, fmt.Errorf("TLS: %w", err))
 		}
 		transport = t
+		c.passed(StartTLS)
 	}
 	c.wire.begin(c.cfg.Command)
 	client, err := smtp.NewClient(transport, c.cfg.Host)
@@ -64,11 +65,13 @@ func (c *conn) open() error {
 		return classify(Banner, err)
 	}
 	c.Client = client
+	c.passed(Banner)
 	c.wire.begin(c.cfg.Command)
 	err = c.Hello(c.cfg.Hello)
 	if err != nil {
 		return classify(Hello, err)
 	}
+	c.passed(Hello)
 	if !c.cfg.Implicit {
 		err = c.startTLS()
 		if err != nil {
@@ -99,6 +102,7 @@ func (c *conn) startTLS() error {
 	if err != nil {
 		return classify(StartTLS, err)
 	}
+	c.passed(StartTLS)
 	return nil
 }
 
@@ -141,6 +145,7 @@ func (c *conn) authenticate() error {
 	c.wire.begin(c.cfg.Command)
 	err := c.Auth(auth)
 	if err == nil {
+		c.passed(Auth)
 		return nil
 	}
 	if errors.Is(err, smtp.ErrUnencrypted) {

@@ -26,6 +26,9 @@ func New(cfg Config) *Pool {
 	return &Pool{cfg: cfg, slots: make(chan struct{}, cfg.Connections)}
 }
 
+// Server is the name of the server that messages are handed to.
+func (p *Pool) Server() string { return p.cfg.Host }
+
 // Send hands content to the server. It returns the server's answer to the final dot ("250 2.0.0 Ok: queued as 4F2A"),
 // an *Error, or the error of content or checkpoint as it is; see the package's promises. Content is called at most
 // once. When ctx ends before the dot nothing is sent; after it, Send waits for the answer for Config.Dot.
