@@ -7,15 +7,22 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/filigreehq/filigree/pkg/fault"
 	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
+	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
+	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
+	definitionv1 "github.com/filigreehq/filigree/proto/gen/filigree/definition/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
+	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
 )
 
 // newAPI makes the REST layer: generated code between our own reading of requests and our own answers.
@@ -31,6 +38,16 @@ func (s *Server) newAPI() (http.Handler, error) {
 		runtime.WithIncomingHeaderMatcher(none),
 		runtime.WithOutgoingHeaderMatcher(none),
 		runtime.WithOutgoingTrailerMatcher(none),
+		runtime.WithForwardResponseOption(func(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
+			c := callFrom(ctx)
+			if c.action != "" && strings.HasSuffix(c.action, ".create") {
+				c.made = made(m)
+			}
+			if note := callFrom(ctx).note; note != "" {
+				w.Header().Set(headerNote, note)
+			}
+			return nil
+		}),
 		runtime.WithMetadata(func(ctx context.Context, _ *http.Request) metadata.MD {
 			md := callFrom(ctx).outgoing
 			if md == nil {
@@ -56,11 +73,18 @@ func (s *Server) newAPI() (http.Handler, error) {
 	err = errors.Join(
 		directoryv1.RegisterDirectoryServiceHandlerClient(ctx, mux, revoking{s.deps.Directory, s.tokens}),
 		filev1.RegisterFileServiceHandlerClient(ctx, mux, s.deps.Files),
+		credentialv1.RegisterCredentialServiceHandlerClient(ctx, mux, s.deps.Credentials),
 		distributionv1.RegisterDistributionServiceHandlerClient(ctx, mux, s.deps.Distributions),
+		definitionv1.RegisterDefinitionServiceHandlerClient(ctx, mux, s.deps.Definitions),
+		controlv1.RegisterControlServiceHandlerClient(ctx, mux, s.deps.Control),
+		schedulev1.RegisterScheduleServiceHandlerClient(ctx, mux, s.deps.Schedules),
+		observerv1.RegisterObserverServiceHandlerClient(ctx, mux, observerv1.NewObserverServiceClient(s.deps.Observer)),
+		observerv1.RegisterAlertServiceHandlerClient(ctx, mux, observerv1.NewAlertServiceClient(s.deps.Observer)),
 		mux.HandlePath(http.MethodPost, uploadPath, s.upload),
 		mux.HandlePath(http.MethodGet, watchPath, s.watch),
 		mux.HandlePath(http.MethodGet, copyPath, s.copy),
 		mux.HandlePath(http.MethodGet, thumbnailPath, s.thumbnail),
+		mux.HandlePath(http.MethodGet, previewPath, s.preview),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("register the REST handlers: %w", err)
@@ -94,7 +118,8 @@ func (s *Server) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 			s.fail(w, r, fmt.Errorf("no declared route is %s %s", r.Method, pattern))
 			return
 		}
-		callFrom(r.Context()).route = route.path
+		c := callFrom(r.Context())
+		c.route, c.params, c.action = route.path, params, route.action
 		err := checkPath(params)
 		if err != nil {
 			s.fail(w, r, err)

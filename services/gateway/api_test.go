@@ -26,7 +26,7 @@ func TestAnswersHaveEveryFieldUnderItsProtoName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"id": "red", "name": "A film", "created_at": nil}
+	want := map[string]any{"id": "red", "name": "A film", "created_at": nil, "open_restricted": true}
 	if diff := cmp.Diff(want, got); a.status != http.StatusOK || diff != "" {
 		t.Errorf("status %d; (-want +got)\n%s", a.status, diff)
 	}

@@ -35,9 +35,17 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.CallTimeout)
+	wait := s.cfg.CallTimeout
+	if r.Method == http.MethodGet && s.tokens.knew(token) {
+		wait = min(wait, briefly)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	principal, err := s.tokens.principal(ctx, token)
 	cancel()
+	if err != nil && r.Method == http.MethodGet {
+		// Whoever is woken must be able to look while the directory cannot tell who they are.
+		principal, err = s.tokens.lastKnown(token, err)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -155,6 +163,7 @@ func (t *tokens) principal(ctx context.Context, token string) (*accessv1.Princip
 	if err != nil {
 		f := fault.From(err)
 		if f.Reason == codeTokenUnknown || f.Kind == fault.NotFound {
+			t.drop(hash)
 			return nil, fault.New(fault.Unauthenticated, codeTokenUnknown, "nobody knows this token; it may have been revoked: ask an admin for a new one")
 		}
 		if f.Kind == fault.Unauthenticated || f.Kind == fault.Denied {
@@ -172,6 +181,36 @@ func (t *tokens) principal(ctx context.Context, token string) (*accessv1.Princip
 	}
 	t.remember(hash, knownToken{principal: p, until: asked.Add(t.ttl)}, epoch)
 	return p, nil
+}
+
+// outage is how long a token that was good is believed on for looking, while the directory does not answer whose it is.
+const outage = 30 * time.Minute
+
+// briefly is how long the directory may take to say whose a token is before one that was good is believed for looking.
+const briefly = 2 * time.Second
+
+// knew says whether a token was good not long ago.
+func (t *tokens) knew(token string) bool {
+	_, err := t.lastKnown(token, fault.New(fault.Unavailable, "UNAVAILABLE", "the directory was not asked"))
+	return err == nil
+}
+
+// lastKnown is whose a token was when the directory answered last, if err is that it does not answer now, and that is not
+// long ago; else it returns err.
+func (t *tokens) lastKnown(token string, err error) (*accessv1.Principal, error) {
+	switch fault.From(err).Kind {
+	case fault.Unavailable, fault.Internal:
+	default:
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(token))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known, ok := t.known[hex.EncodeToString(sum[:])]
+	if !ok || t.ttl <= 0 || t.now().After(known.until.Add(outage)) {
+		return nil, err
+	}
+	return known.principal, nil
 }
 
 func (t *tokens) remember(hash string, known knownToken, epoch int) {
@@ -192,6 +231,13 @@ func (t *tokens) remember(hash string, known knownToken, epoch int) {
 		}
 	}
 	t.known[hash] = known
+}
+
+// drop forgets a token.
+func (t *tokens) drop(hash string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.known, hash)
 }
 
 // forget drops all that is known.

@@ -3,6 +3,8 @@ package gateway_test
 import (
 	"encoding/base64"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -108,6 +110,34 @@ func TestARoleThatMayNotIsDenied(t *testing.T) {
 	refused(t, w.call(http.MethodPost, "/v1/tokens", coordinator, `{"role":"admin","productions":["*"]}`), http.StatusForbidden, "ROLE_MISSING")
 	refused(t, w.call(http.MethodPost, "/v1/productions/red/distributions", oncall, `{}`), http.StatusForbidden, "ROLE_MISSING")
 	refused(t, w.call(http.MethodPost, "/v1/productions/red/files?name=a.pdf", oncall, `bytes`), http.StatusForbidden, "ROLE_MISSING")
+}
+
+// What the protos declare about a call is what somebody with a token meets, whichever service it goes to.
+func TestEveryDeclaredPermissionHolds(t *testing.T) {
+	roles := map[accessv1.Role]string{
+		accessv1.Role_ROLE_COORDINATOR: coordinator, accessv1.Role_ROLE_ONCALL: oncall, accessv1.Role_ROLE_ADMIN: admin,
+	}
+	variable := regexp.MustCompile(`\{[^}]+\}`)
+	for role, token := range roles {
+		w := newWorld(t, nil)
+		for _, m := range methods(t) {
+			perm, _ := proto.GetExtension(m.Options(), accessv1.E_Permission).(*accessv1.Permission)
+			method, path, served := rule(m)
+			if !served || m.Name() == "GetShared" { // that one needs no token: the gateway asks as itself
+				continue
+			}
+			path = strings.ReplaceAll(path, "{production}", "red")
+			body := ""
+			if method != http.MethodGet && method != http.MethodDelete {
+				body = "{}"
+			}
+			a := w.call(method, variable.ReplaceAllString(path, "x"), token, body)
+			denied := strings.Contains(a.body, `"ROLE_MISSING"`)
+			if denied == slices.Contains(perm.GetRoles(), role) {
+				t.Errorf("%s as %s: got %d %s, the proto lets in %v", m.FullName(), role, a.status, a.body, perm.GetRoles())
+			}
+		}
+	}
 }
 
 func TestClientsCannotInjectMetadata(t *testing.T) {

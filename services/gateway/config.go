@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/filigreehq/filigree/pkg/limit"
 )
 
 // Config is what can be set about a gateway. The defaults serve one machine.
@@ -30,6 +32,12 @@ type Config struct {
 	// TokenCache is how long an accepted token is believed without asking the directory again: the longest that a token
 	// revoked through another gateway keeps working. 0 asks each time.
 	TokenCache time.Duration `help:"How long an accepted token is believed without asking again, at most 2s." default:"2s"`
+	// Misses is how many calls of webhooks without a right signature one network address may make in a minute; then its calls
+	// are refused for the rest of it, right ones too. Many callers have one address if it is that of a proxy which Proxies does
+	// not name.
+	Misses int `help:"Calls of webhooks without a right signature that one network address may make in a minute before it is told to wait." default:"20"`
+	// Proxies are networks of reverse proxies; from them, and only from them, X-Forwarded-For is believed.
+	Proxies []string `placeholder:"CIDR" help:"Networks of reverse proxies of ours; from them, and only from them, X-Forwarded-For is believed."`
 }
 
 // DefaultConfig returns the defaults, the same that the flags have.
@@ -45,6 +53,7 @@ func DefaultConfig() Config {
 		CallTimeout:       30 * time.Second,
 		DrainTimeout:      10 * time.Second,
 		TokenCache:        2 * time.Second,
+		Misses:            20,
 	}
 }
 
@@ -83,6 +92,13 @@ func (c Config) Validate() error {
 	}
 	if c.TokenCache < 0 || c.TokenCache > maxTokenCache {
 		errs = append(errs, fmt.Errorf("token-cache is %s and must be between 0 and %s", c.TokenCache, maxTokenCache))
+	}
+	if c.Misses < 1 {
+		errs = append(errs, fmt.Errorf("misses is %d and must be at least 1", c.Misses))
+	}
+	_, err = limit.ParseProxies(c.Proxies)
+	if err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -24,6 +24,11 @@ const (
 	codeNameInvalid  = "NAME_INVALID"
 	codeTokenMissing = "TOKEN_MISSING"
 	codeTokenUnknown = "TOKEN_UNKNOWN"
+
+	// Of the observer.
+	codeShareExpired = "SHARE_EXPIRED"
+	codeShareRevoked = "SHARE_REVOKED"
+	codeShareUnknown = "SHARE_UNKNOWN"
 )
 
 // statusByKind is the one table from failures to HTTP.
@@ -45,6 +50,8 @@ var statusByCode = map[string]int{
 	codeMethod:       http.StatusMethodNotAllowed,
 	codeStalled:      http.StatusRequestTimeout,
 	codeMediaType:    http.StatusUnsupportedMediaType,
+	codeShareExpired: http.StatusGone,
+	codeShareRevoked: http.StatusGone,
 }
 
 // defaultRetryAfter is said with 503 when the failure does not know better.

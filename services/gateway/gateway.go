@@ -9,14 +9,25 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc"
+
+	"github.com/filigreehq/filigree/pkg/audit"
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/limit"
+	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
+	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
+	definitionv1 "github.com/filigreehq/filigree/proto/gen/filigree/definition/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
+	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 )
 
 // maxHeaderBytes bounds a request's header.
@@ -28,7 +39,16 @@ type Deps struct {
 	// the caller.
 	Directory     directoryv1.DirectoryServiceClient
 	Files         filev1.FileServiceClient
+	Credentials   credentialv1.CredentialServiceClient
 	Distributions distributionv1.DistributionServiceClient
+	Definitions   definitionv1.DefinitionServiceClient
+	Control       controlv1.ControlServiceClient
+	Schedules     schedulev1.ScheduleServiceClient
+	// Observer is a connection to the observer: what was there is asked of it first, and what only it knows. nil is a gateway
+	// without one.
+	Observer grpc.ClientConnInterface
+	// Thumbnails makes previews; nil is a gateway that has none.
+	Thumbnails thumbnailv1.ThumbnailServiceClient
 	// Blobs is where copies and pictures are fetched from.
 	Blobs *blob.Bucket
 	// Console holds the console's built files, index.html at its root; nil serves a page that says what this is.
@@ -41,14 +61,21 @@ type Deps struct {
 
 func (d Deps) validate() error {
 	var errs []error
-	if d.Directory == nil {
-		errs = append(errs, errors.New("no client of the directory"))
-	}
-	if d.Files == nil {
-		errs = append(errs, errors.New("no client of the file service"))
-	}
-	if d.Distributions == nil {
-		errs = append(errs, errors.New("no client of the distribution service"))
+	for _, client := range []struct {
+		service string
+		missing bool
+	}{
+		{"directory", d.Directory == nil},
+		{"file service", d.Files == nil},
+		{"credential service", d.Credentials == nil},
+		{"distribution service", d.Distributions == nil},
+		{"definition service", d.Definitions == nil},
+		{"control service", d.Control == nil},
+		{"schedule service", d.Schedules == nil},
+	} {
+		if client.missing {
+			errs = append(errs, fmt.Errorf("no client of the %s", client.service))
+		}
 	}
 	if d.Blobs == nil {
 		errs = append(errs, errors.New("no blobs"))
@@ -64,10 +91,14 @@ type Server struct {
 	cfg      Config
 	deps     Deps
 	tokens   *tokens
+	misses   *limit.Misses // calls of webhooks that were not signed rightly
+	strays   *limit.Misses // looks at shared addresses that there are not
+	proxies  limit.Proxies
 	routes   routes
 	api      http.Handler
 	pages    http.Handler
 	ready    readiness
+	audit    *audit.Recorder // nil without an observer
 	draining atomic.Bool
 	stopping chan struct{} // closed when draining begins, for whoever would wait longer than that
 }
@@ -81,7 +112,18 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	s := &Server{cfg: cfg, deps: deps, stopping: make(chan struct{})}
+	var recorder *audit.Recorder
+	if deps.Observer != nil {
+		recorder = audit.New(observerv1.NewObserverServiceClient(deps.Observer), deps.Log)
+	}
+	deps = deps.observed()
+	s := &Server{cfg: cfg, deps: deps, audit: recorder, stopping: make(chan struct{})}
+	s.misses = limit.New(cfg.Misses, deps.Now)
+	s.strays = limit.New(cfg.Misses, deps.Now)
+	s.proxies, err = limit.ParseProxies(cfg.Proxies)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	s.tokens = newTokens(deps.Directory, cfg.TokenCache, deps.Now)
 	s.routes, err = declaredRoutes()
 	if err != nil {
@@ -106,6 +148,12 @@ func (s *Server) Handler() http.Handler {
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
+	case strings.HasPrefix(path, hooksPath):
+		s.hook(w, r)
+	case strings.HasPrefix(path, sharedPath):
+		s.shared(w, r)
+	case strings.HasPrefix(path, sharePagePath):
+		s.sharePage(w, r)
 	case path == "/v1" || strings.HasPrefix(path, "/v1/"):
 		s.authenticate(w, r)
 	case path == "/healthz":
@@ -140,6 +188,12 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelWarn),
 	}
+	// What requests that end now have to tell is told after them.
+	recording, recorded := context.WithCancel(context.WithoutCancel(ctx))
+	var telling sync.WaitGroup
+	telling.Go(func() { _ = s.audit.Run(recording) }) // nil when recording ends
+	defer telling.Wait()
+	defer recorded()
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }()
 	s.deps.Log.InfoContext(ctx, "gateway serves", "addr", lis.Addr().String())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/telemetry"
 	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
 	"google.golang.org/grpc/metadata"
 )
@@ -19,7 +20,11 @@ type call struct {
 	id        string
 	route     string // the pattern, never the path
 	code      string // of the failure answered
+	note      string // what is to be known beside the answer
 	principal *accessv1.Principal
+	params    map[string]string // of the path
+	action    string            // what the audit calls it; empty of what it need not know
+	made      string            // the id of what it made
 	// outgoing is the whole metadata of the calls made for this request: the principal first of all.
 	outgoing metadata.MD
 }
@@ -46,7 +51,9 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		if !saneID.MatchString(c.id) {
 			c.id = rand.Text()
 		}
-		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+		ctx, span := spanned(r, c.id)
+		defer span.End()
+		r = r.WithContext(context.WithValue(ctx, callKey{}, c))
 		rec := &recorder{ResponseWriter: w, control: http.NewResponseController(w), timeout: s.cfg.WriteTimeout}
 		// The last request on this connection may have left its deadline.
 		_ = rec.control.SetWriteDeadline(time.Time{}) // not every ResponseWriter has deadlines
@@ -56,12 +63,35 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			cut := s.contain(recover(), rec, r)
 			s.deps.Log.DebugContext(r.Context(), "request", "method", knownMethod(r.Method), "route", c.route,
 				"status", rec.status, "code", c.code, "took", s.deps.Now().Sub(start), "request", c.id)
+			describe(span, r.Method, c, rec.status)
+			s.record(r.Method, c, rec.status)
 			if cut {
 				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 			}
 		}()
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// spanned begins a request's span, in the trace that its client names. Of probes there would be most, and of no interest.
+func spanned(r *http.Request, id string) (context.Context, *telemetry.Span) {
+	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		return r.Context(), nil
+	}
+	return telemetry.Begin(telemetry.FromHTTP(r.Context(), r.Header), telemetry.Served, "HTTP "+knownMethod(r.Method),
+		"http.request.method", knownMethod(r.Method), "filigree.request", id)
+}
+
+// describe says in a request's span what became of it: the route, never the path.
+func describe(span *telemetry.Span, method string, c *call, status int) {
+	if span == nil {
+		return
+	}
+	span.Name(knownMethod(method) + " " + c.route)
+	span.Set("http.route", c.route, "http.response.status_code", status, "filigree.code", c.code)
+	if status >= http.StatusInternalServerError || status == 0 {
+		span.Fail(c.code)
+	}
 }
 
 // contain answers a panic with 500, and reports whether the answer had begun and the connection must be cut instead.

@@ -7,9 +7,14 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/run"
+	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
+	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
+	definitionv1 "github.com/filigreehq/filigree/proto/gen/filigree/definition/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 )
 
 // Process is a gateway in a process of its own.
@@ -18,6 +23,8 @@ type Process struct {
 	Blob         string `required:"" placeholder:"URL" help:"Where documents are kept: a folder, or s3://bucket?region=…."`
 	Orchestrator string `required:"" placeholder:"HOST:PORT" help:"Where distributions are; several replicas with commas between."`
 	Directory    string `required:"" placeholder:"HOST:PORT" help:"Where the directory is; several replicas with commas between."`
+	Observer     string `placeholder:"HOST:PORT" help:"Where the observer is, which is asked first about what became of things; several replicas with commas between. Without it there is no search, no why, no alerts."`
+	Thumbnail    string `placeholder:"HOST:PORT" help:"Where the thumbnail service is, for previews; several replicas with commas between. Without it there are none."`
 	Config       Config `embed:""`
 }
 
@@ -36,10 +43,26 @@ func (p *Process) Build(ctx context.Context, h *run.Host) error {
 	if err != nil {
 		return err
 	}
-	s, err := New(p.Config, Deps{
+	deps := Deps{
 		Directory: directoryv1.NewDirectoryServiceClient(dir), Files: filev1.NewFileServiceClient(dir),
-		Distributions: distributionv1.NewDistributionServiceClient(orch), Blobs: blobs, Log: h.Log,
-	})
+		Credentials: credentialv1.NewCredentialServiceClient(dir), Distributions: distributionv1.NewDistributionServiceClient(orch),
+		Definitions: definitionv1.NewDefinitionServiceClient(orch), Control: controlv1.NewControlServiceClient(orch),
+		Schedules: schedulev1.NewScheduleServiceClient(orch), Blobs: blobs, Log: h.Log,
+	}
+	if p.Observer != "" {
+		deps.Observer, err = h.Dial("observer", p.Observer)
+		if err != nil {
+			return err
+		}
+	}
+	if p.Thumbnail != "" {
+		thumbs, err := h.Dial("thumbnail", p.Thumbnail)
+		if err != nil {
+			return err
+		}
+		deps.Thumbnails = thumbnailv1.NewThumbnailServiceClient(thumbs)
+	}
+	s, err := New(p.Config, deps)
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
+	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
+	definitionv1 "github.com/filigreehq/filigree/proto/gen/filigree/definition/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
+	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -27,9 +32,12 @@ type route struct {
 	path   string // as declared: "/v1/productions/{production}/files"
 	// input is what the request is made of; nil for what protos have no HTTP rule for.
 	input protoreflect.MessageDescriptor
-	// body says that the request comes as JSON body; otherwise it is in path and query.
-	body  bool
-	match *regexp.Regexp
+	// body says that the request, or the one field of it that is not in the path, comes as JSON body; otherwise it is in path
+	// and query.
+	body bool
+	// action is what the audit calls a call that changes something.
+	action string
+	match  *regexp.Regexp
 }
 
 // routes are all addresses of the API by method and path.
@@ -43,7 +51,13 @@ func declaredRoutes() (routes, error) {
 	for _, file := range []protoreflect.FileDescriptor{
 		directoryv1.File_filigree_directory_v1_directory_proto,
 		filev1.File_filigree_file_v1_file_proto,
+		credentialv1.File_filigree_credential_v1_credential_proto,
 		distributionv1.File_filigree_distribution_v1_distribution_proto,
+		definitionv1.File_filigree_definition_v1_definition_proto,
+		controlv1.File_filigree_control_v1_control_proto,
+		schedulev1.File_filigree_schedule_v1_schedule_proto,
+		observerv1.File_filigree_observer_v1_observer_proto,
+		observerv1.File_filigree_observer_v1_alert_proto,
 	} {
 		for i := range file.Services().Len() {
 			methods := file.Services().Get(i).Methods()
@@ -55,8 +69,8 @@ func declaredRoutes() (routes, error) {
 			}
 		}
 	}
-	all.add(route{method: http.MethodPost, path: uploadPath})
-	for _, path := range []string{watchPath, copyPath, thumbnailPath} {
+	all.add(route{method: http.MethodPost, path: uploadPath, action: "file.upload"})
+	for _, path := range []string{watchPath, copyPath, thumbnailPath, previewPath} {
 		all.add(route{method: http.MethodGet, path: path})
 	}
 	return all, nil
@@ -67,7 +81,7 @@ func (all routes) declare(m protoreflect.MethodDescriptor) error {
 	if rule == nil {
 		return nil
 	}
-	r := route{input: m.Input(), body: rule.GetBody() == "*"}
+	r := route{input: m.Input(), body: rule.GetBody() != ""}
 	switch p := rule.GetPattern().(type) {
 	case *annotations.HttpRule_Get:
 		r.method, r.path = http.MethodGet, p.Get
@@ -80,8 +94,11 @@ func (all routes) declare(m protoreflect.MethodDescriptor) error {
 	case *annotations.HttpRule_Delete:
 		r.method, r.path = http.MethodDelete, p.Delete
 	}
-	if r.method == "" || len(rule.GetAdditionalBindings()) > 0 || (rule.GetBody() != "" && !r.body) {
+	if r.method == "" || len(rule.GetAdditionalBindings()) > 0 {
 		return fmt.Errorf("the HTTP rule of %s is of a kind that is not served", m.FullName())
+	}
+	if r.method != http.MethodGet {
+		r.action = action(string(m.Name()))
 	}
 	all.add(r)
 	return nil

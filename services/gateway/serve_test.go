@@ -81,33 +81,51 @@ func TestTheConsoleIsServedBesideTheAPI(t *testing.T) {
 	refused(t, w.call(http.MethodGet, "/v1/productions", "", ""), http.StatusUnauthorized, "TOKEN_MISSING")
 }
 
-// declared lists "METHOD /path" for every HTTP rule in the protos, found through the registry of all of them and not
-// through the gateway's own list.
-func declared(t *testing.T) []string {
+// methods lists every method in the protos, found through the registry of all of them and not through the gateway's own
+// list.
+func methods(t *testing.T) []protoreflect.MethodDescriptor {
 	t.Helper()
-	var all []string
+	var all []protoreflect.MethodDescriptor
 	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
 		if !strings.HasPrefix(string(f.Package()), "filigree.") {
 			return true
 		}
 		for i := range f.Services().Len() {
 			for j := range f.Services().Get(i).Methods().Len() {
-				m := f.Services().Get(i).Methods().Get(j)
-				rule, _ := proto.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
-				for method, path := range map[string]string{"GET": rule.GetGet(), "POST": rule.GetPost(), "PUT": rule.GetPut(), "PATCH": rule.GetPatch(), "DELETE": rule.GetDelete()} {
-					if path != "" {
-						all = append(all, method+" "+path)
-					}
-				}
+				all = append(all, f.Services().Get(i).Methods().Get(j))
 			}
 		}
 		return true
 	})
-	if len(all) < 10 {
-		t.Fatalf("found only %d HTTP rules", len(all))
+	if len(all) < 60 {
+		t.Fatalf("found only %d methods", len(all))
+	}
+	return all
+}
+
+// rule is how a method is called as REST, if it is.
+func rule(m protoreflect.MethodDescriptor) (method, path string, ok bool) {
+	rule, _ := proto.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
+	for method, path := range map[string]string{"GET": rule.GetGet(), "POST": rule.GetPost(), "PUT": rule.GetPut(), "PATCH": rule.GetPatch(), "DELETE": rule.GetDelete()} {
+		if path != "" {
+			return method, path, true
+		}
+	}
+	return "", "", false
+}
+
+// declared lists "METHOD /path" for every HTTP rule in the protos, and for what has none.
+func declared(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, m := range methods(t) {
+		method, path, ok := rule(m)
+		if ok {
+			all = append(all, method+" "+path)
+		}
 	}
 	const distribution = "GET /v1/productions/{production}/distributions/{distribution}"
-	return append(all, "POST /v1/productions/{production}/files",
+	return append(all, "POST /v1/hooks/{production}/{hook}", "POST /v1/productions/{production}/files", "GET /v1/productions/{production}/files/{file}/preview",
 		distribution+"/watch", distribution+"/items/{item}/copy", distribution+"/items/{item}/thumbnail")
 }
 
@@ -258,7 +276,7 @@ func TestValidateFindsEverythingThatIsWrong(t *testing.T) {
 		}
 	}
 	_, err = gateway.New(gateway.DefaultConfig(), gateway.Deps{})
-	if err == nil || strings.Count(err.Error(), "\n") != 4 {
+	if err == nil || strings.Count(err.Error(), "\n") != 8 {
 		t.Errorf("got %v, want every dependency that is missing", err)
 	}
 }

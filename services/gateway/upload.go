@@ -41,6 +41,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, params map[strin
 		s.fail(w, r, err)
 		return
 	}
+	callFrom(r.Context()).made = file.GetSha256()
 	answer, err := newCodec().Marshal(file)
 	if err != nil {
 		s.fail(w, r, err)
@@ -67,13 +68,14 @@ func (s *Server) store(w http.ResponseWriter, r *http.Request, production string
 	if err != nil && r.Header.Get("Content-Type") != "" {
 		kind = "unreadable"
 	}
-	switch kind {
-	case "", "application/pdf", "application/octet-stream":
-		return s.storeRaw(w, r, production, name)
-	case "multipart/form-data":
+	switch {
+	case kind == "multipart/form-data":
 		return s.storeForm(w, r, production, name, attributes["boundary"])
+	case kind == "unreadable", kind == "application/x-www-form-urlencoded", strings.HasPrefix(kind, "multipart/"):
+		return nil, fault.New(fault.Invalid, codeMediaType, "a file is sent as its bytes with its own Content-Type, or application/octet-stream, or as multipart/form-data with one part %q", "file")
 	}
-	return nil, fault.New(fault.Invalid, codeMediaType, "a file is sent as its bytes with Content-Type application/pdf, or as multipart/form-data with one part %q", "file")
+	// What a file is, and whether it is taken, is found by its bytes, whatever the client says.
+	return s.storeRaw(w, r, production, name)
 }
 
 func (s *Server) storeRaw(w http.ResponseWriter, r *http.Request, production, name string) (*filev1.File, error) {

@@ -57,7 +57,7 @@ func TestARawBodyIsStored(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, size := range []int{0, 1, 256 << 10, 256<<10 + 1, 3_000_000} {
 		data := document(size)
-		for _, kind := range []string{"application/pdf", "application/octet-stream", ""} {
+		for _, kind := range []string{"application/pdf", "image/png", "IMAGE/JPEG", "model/of-tomorrow", "application/octet-stream", ""} {
 			r := w.request(http.MethodPost, uploads+"?name=The%20script.pdf", coordinator, string(data))
 			r.Header.Set("Content-Type", kind)
 			w.stored(w.do(r), "The script.pdf", data)
@@ -165,6 +165,7 @@ func TestAnUploadThatSaysTooLittleIsRefused(t *testing.T) {
 		{"?nam=a.pdf", "application/pdf", 400, "INVALID"},
 		{"?name=a.pdf&name=b.pdf", "application/pdf", 400, "INVALID"},
 		{"?name=a.pdf", "application/x-www-form-urlencoded", 415, "MEDIA_TYPE_UNKNOWN"},
+		{"?name=a.pdf", "multipart/mixed; boundary=b", 415, "MEDIA_TYPE_UNKNOWN"},
 		{"?name=a.pdf", "what is this;;", 415, "MEDIA_TYPE_UNKNOWN"},
 	} {
 		r := w.request(http.MethodPost, uploads+c.path, coordinator, "bytes")

@@ -24,9 +24,15 @@ import (
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/rpc"
 	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
+	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
+	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
+	definitionv1 "github.com/filigreehq/filigree/proto/gen/filigree/definition/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
+	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 	"github.com/filigreehq/filigree/services/gateway"
 )
 
@@ -45,6 +51,8 @@ type world struct {
 	directory     *directory
 	files         *files
 	distributions *distributions
+	thumbnails    *thumbnails
+	schedules     *schedules
 	blobs         *blob.Bucket
 	log           *safeBuffer
 	stop          context.CancelFunc
@@ -59,13 +67,29 @@ func newWorld(t *testing.T, change func(*gateway.Config, *gateway.Deps)) *world 
 	w.directory = newDirectory()
 	w.files = &files{ended: make(chan error, 100)}
 	w.distributions = &distributions{}
+	w.thumbnails = &thumbnails{}
+	w.schedules = &schedules{}
 	quiet := slog.New(slog.DiscardHandler)
 	srv := rpc.NewServer(quiet)
 	directoryv1.RegisterDirectoryServiceServer(srv, w.directory)
 	filev1.RegisterFileServiceServer(srv, w.files)
+	credentialv1.RegisterCredentialServiceServer(srv, credentialv1.UnimplementedCredentialServiceServer{})
 	distributionv1.RegisterDistributionServiceServer(srv, w.distributions)
+	definitionv1.RegisterDefinitionServiceServer(srv, definitionv1.UnimplementedDefinitionServiceServer{})
+	controlv1.RegisterControlServiceServer(srv, controlv1.UnimplementedControlServiceServer{})
+	schedulev1.RegisterScheduleServiceServer(srv, w.schedules)
+	thumbnailv1.RegisterThumbnailServiceServer(srv, w.thumbnails)
 	connect, stopServices := rpc.InProcess(srv)
 	conn, err := connect("gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An observer that knows nothing yet: what is asked of it first is asked of the others then.
+	observing := rpc.NewServer(quiet)
+	observerv1.RegisterObserverServiceServer(observing, observerv1.UnimplementedObserverServiceServer{})
+	observerv1.RegisterAlertServiceServer(observing, observerv1.UnimplementedAlertServiceServer{})
+	observe, stopObserver := rpc.InProcess(observing)
+	observer, err := observe("gateway")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +103,13 @@ func newWorld(t *testing.T, change func(*gateway.Config, *gateway.Deps)) *world 
 	deps := gateway.Deps{
 		Directory:     directoryv1.NewDirectoryServiceClient(conn),
 		Files:         filev1.NewFileServiceClient(conn),
+		Credentials:   credentialv1.NewCredentialServiceClient(conn),
 		Distributions: distributionv1.NewDistributionServiceClient(conn),
+		Definitions:   definitionv1.NewDefinitionServiceClient(conn),
+		Control:       controlv1.NewControlServiceClient(conn),
+		Schedules:     schedulev1.NewScheduleServiceClient(conn),
+		Observer:      observer,
+		Thumbnails:    thumbnailv1.NewThumbnailServiceClient(conn),
 		Blobs:         blobs,
 		Log:           log,
 	}
@@ -103,8 +133,9 @@ func newWorld(t *testing.T, change func(*gateway.Config, *gateway.Deps)) *world 
 		cancel()
 		for range stopped {
 		}
-		_ = conn.Close()
+		_, _ = conn.Close(), observer.Close()
 		stopServices()
+		stopObserver()
 	})
 	return w
 }
@@ -196,6 +227,7 @@ type directory struct {
 	tokens  map[string]*accessv1.Principal
 	asked   int
 	askedBy *accessv1.Principal
+	updated *directoryv1.UpdateProductionRequest
 	fail    error
 }
 
@@ -256,7 +288,14 @@ func (d *directory) GetProduction(_ context.Context, req *directoryv1.GetProduct
 	if req.GetProduction() != "red" && req.GetProduction() != "blue" {
 		return nil, rpc.UnknownProduction(req.GetProduction())
 	}
-	return &directoryv1.GetProductionResponse{Production: &directoryv1.Production{Id: req.GetProduction(), Name: "A film"}}, nil
+	return &directoryv1.GetProductionResponse{Production: &directoryv1.Production{Id: req.GetProduction(), Name: "A film", OpenRestricted: req.GetProduction() == "red"}}, nil
+}
+
+func (d *directory) UpdateProduction(_ context.Context, req *directoryv1.UpdateProductionRequest) (*directoryv1.UpdateProductionResponse, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.updated = req
+	return &directoryv1.UpdateProductionResponse{Production: &directoryv1.Production{Id: req.GetProduction(), OpenRestricted: req.GetOpenRestricted()}}, nil
 }
 
 func (d *directory) CreateToken(_ context.Context, req *directoryv1.CreateTokenRequest) (*directoryv1.CreateTokenResponse, error) {

@@ -9,18 +9,31 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi2"
 	"github.com/getkin/kin-openapi/openapi2conv"
 	"github.com/getkin/kin-openapi/openapi3"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/filigreehq/filigree/pkg/mark"
+	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
+	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 )
 
 const (
 	schemas    = "#/components/schemas/"
 	responses  = "#/components/responses/"
 	uploadPath = "/v1/productions/{production}/files"
+	// previewPath shows a page of a file.
+	previewPath = "/v1/productions/{production}/files/{file}/preview"
+	// hookPath starts a distribution.
+	hookPath   = "/v1/hooks/{production}/{hook}"
 	fileSchema = "File"
+	// sharedPath shows a distribution to whoever has the address.
+	sharedPath = "/v1/shared/{token}"
 )
 
 // Convert returns the OpenAPI 3 document for swagger, valid and indented.
@@ -44,12 +57,20 @@ func Convert(swagger []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if shared := doc.Paths.Value(sharedPath); shared != nil {
+		shared.Get.Security = &openapi3.SecurityRequirements{} // the address is the token
+	}
 	addIdempotencyKey(doc)
 	err = addUpload(doc)
 	if err != nil {
 		return nil, err
 	}
 	addStreams(doc)
+	addPreview(doc)
+	err = addHooks(doc)
+	if err != nil {
+		return nil, err
+	}
 	dropUnused(doc)
 	raw, err := doc.MarshalJSON()
 	if err != nil {
@@ -116,19 +137,28 @@ func rename(swagger []byte) ([]byte, error) {
 	return json.Marshal(whole)
 }
 
+// named are the schemas whose own names are another's, too, in another package.
+var named = map[string]string{
+	"filigreeFileV1File":               fileSchema,
+	"filigreeControlV1Resource":        "Resource",
+	"filigreeDefinitionV1Definition":   "Definition",
+	"filigreeDistributionV1Definition": "DefinitionVersion",
+}
+
+var bodyName = regexp.MustCompile(`^[A-Z][A-Za-z]*Service([A-Z][A-Za-z]*Body)$`)
+
 func shortName(old string) string {
-	if old == "filigreeFileV1File" {
-		return fileSchema
-	}
-	name, ok := strings.CutPrefix(old, "v1")
+	name, ok := named[old]
 	if ok {
 		return name
 	}
-	for _, service := range []string{"DirectoryService", "DistributionService", "FileService"} {
-		name, ok = strings.CutPrefix(old, service)
-		if ok && strings.HasSuffix(name, "Body") {
-			return name
-		}
+	name, ok = strings.CutPrefix(old, "v1")
+	if ok {
+		return name
+	}
+	body := bodyName.FindStringSubmatch(old)
+	if body != nil {
+		return body[1]
 	}
 	return old
 }
@@ -166,20 +196,41 @@ func describe(doc *openapi3.T) {
 	doc.Security = openapi3.SecurityRequirements{{"token": {}}}
 }
 
-// allowNull says what answers do: a message or a time that is not there is null.
+// allowNull says what answers do: a message that is not there is null, and times and spans of time are messages, too.
 func allowNull(doc *openapi3.T) {
-	for _, schema := range doc.Components.Schemas {
+	spans := spansOfTime()
+	for title, schema := range doc.Components.Schemas {
 		for name, property := range schema.Value.Properties {
 			if property.Ref != "" {
 				schema.Value.Properties[name] = openapi3.NewSchemaRef("", &openapi3.Schema{
 					AllOf:    openapi3.SchemaRefs{openapi3.NewSchemaRef(property.Ref, nil)},
 					Nullable: true,
 				})
-			} else if property.Value.Format == "date-time" {
+			} else if property.Value.Format == "date-time" || spans[title+"."+name] {
 				property.Value.Nullable = true
 			}
 		}
 	}
+}
+
+// spansOfTime are the fields, as "Schema.field", that are a span of time: OpenAPI 2 has them as any other string.
+func spansOfTime() map[string]bool {
+	all := map[string]bool{}
+	for _, file := range []protoreflect.FileDescriptor{
+		controlv1.File_filigree_control_v1_control_proto, distributionv1.File_filigree_distribution_v1_distribution_proto,
+		observerv1.File_filigree_observer_v1_observer_proto, observerv1.File_filigree_observer_v1_alert_proto,
+	} {
+		for i := range file.Messages().Len() {
+			m := file.Messages().Get(i)
+			for j := range m.Fields().Len() {
+				f := m.Fields().Get(j)
+				if f.Message() != nil && f.Message().FullName() == "google.protobuf.Duration" {
+					all[string(m.Name()+"."+f.Name())] = true
+				}
+			}
+		}
+	}
+	return all
 }
 
 // addFailures replaces the generator's idea of an error, everywhere, by what the gateway answers.
@@ -272,7 +323,7 @@ func addUpload(doc *openapi3.T) error {
 				WithSchema(openapi3.NewStringSchema())},
 		},
 		RequestBody: &openapi3.RequestBodyRef{Value: openapi3.NewRequestBody().WithRequired(true).WithContent(openapi3.Content{
-			"application/pdf":          {Schema: binary},
+			"*/*":                      {Schema: binary},
 			"application/octet-stream": {Schema: binary},
 			"multipart/form-data":      {Schema: form},
 		})},
@@ -307,8 +358,95 @@ func addStreams(doc *openapi3.T) {
 	add(distribution+"/watch", "WatchDistribution sends the distribution each time it changed.",
 		"Server-sent events: each event \"distribution\" carries a Distribution as JSON; \"end\" is the last. With the header Last-Event-ID only what came after is sent; 204 when that is nothing and the distribution has ended.",
 		"WatchDistribution", "The events.", "text/event-stream")
-	add(distribution+"/items/{item}/copy", "An item's copy.", "The bytes, with Range and ETag.", "GetCopy", "The copy.", "application/pdf", "item")
+	add(distribution+"/items/{item}/copy", "An item's copy.", "The bytes, with Range and ETag.", "GetCopy", "The copy, of the same media type as the file.", "*/*", "item")
 	add(distribution+"/items/{item}/thumbnail", "The picture of an item's first page.", "With the recipient's mark, as the copy has it.", "GetThumbnail", "The picture.", "image/*", "item")
+}
+
+// addPreview adds the picture of a page with a mark.
+func addPreview(doc *openapi3.T) {
+	query := func(name, description string, schema *openapi3.Schema) *openapi3.ParameterRef {
+		return &openapi3.ParameterRef{Value: openapi3.NewQueryParameter(name).WithDescription(description).WithSchema(schema)}
+	}
+	text := openapi3.NewStringSchema
+	number := func(most float64) *openapi3.Schema { return openapi3.NewInt32Schema().WithMin(0).WithMax(most) }
+	answer := "The page, with the mark."
+	op := &openapi3.Operation{
+		Summary: "The picture of a page as a recipient's copy would have it.",
+		Description: "Nothing is stored or sent. Fields of the mark that are neither name nor email are given as field.NAME=VALUE; " +
+			"of those that are not given, date, time, copy, production and file are as for a distribution made now, the others empty. PNG shows most exactly what poppler shows of the copy.",
+		OperationID: "ThumbnailService_Preview",
+		Tags:        []string{"FileService"},
+		Parameters: openapi3.Parameters{
+			{Value: openapi3.NewPathParameter("production").WithSchema(text())},
+			{Value: openapi3.NewPathParameter("file").WithDescription("The file's SHA-256.").WithSchema(text().WithPattern("^[0-9a-f]{64}$"))},
+			query("page", "Counted from 1; 0 is the first.", openapi3.NewInt32Schema().WithMin(0)),
+			query("width", "In pixels, up to 2000; 0 is 800. The height follows; what would be too large comes out narrower.", number(2000)),
+			query("format", "A picture of the page, jpeg if there is none; pdf is the whole document as a copy would be.", text().WithEnum("jpeg", "png", "pdf")),
+			query("mark", "The mark's text with fields; empty: \"{name}\\n{email}\".", text()),
+			query("layout", "How the text is laid out; diagonal if there is none.", text().WithEnum("diagonal", "tiled", "header", "footer", "corners")),
+			query("color", "As #rrggbb; a grey that shows on every ground if there is none.", text().WithPattern("^#[0-9a-fA-F]{6}$")),
+			query("opacity", "In percent; 0 is the layout's own.", number(100)),
+			query("size", "Height of the letters in points; 0 fits them to the page.", number(1000)),
+			query("pages", "Pages that carry the large mark: \"1-3,7,10-\"; empty is all.", text()),
+			query("name", "The recipient's name.", text()),
+			query("email", "The recipient's address.", text()),
+		},
+		Responses: openapi3.NewResponses(openapi3.WithStatus(http.StatusOK, &openapi3.ResponseRef{Value: &openapi3.Response{
+			Description: &answer,
+			Content: openapi3.Content{
+				"image/*":         {Schema: openapi3.NewSchemaRef("", text().WithFormat("binary"))},
+				"application/pdf": {Schema: openapi3.NewSchemaRef("", text().WithFormat("binary"))},
+			},
+		}})),
+	}
+	for _, name := range mark.Standard() {
+		if name != "name" && name != "email" {
+			op.Parameters = append(op.Parameters, query("field."+name, "The mark's {"+name+"}. Fields of your own are given in the same way.", text()))
+		}
+	}
+	op.Responses.Set("default", &openapi3.ResponseRef{Ref: responses + "Failure"})
+	doc.Paths.Set(previewPath, &openapi3.PathItem{Get: op})
+}
+
+// addHooks adds the addresses that other systems call to start distributions.
+func addHooks(doc *openapi3.T) error {
+	request, ok := doc.Components.Schemas["CreateDistributionRequest"]
+	if !ok {
+		return fmt.Errorf("there is no schema %sCreateDistributionRequest to describe calls of hooks with", schemas)
+	}
+	text := openapi3.NewStringSchema
+	header := func(name, description string, most int64) *openapi3.ParameterRef {
+		return &openapi3.ParameterRef{Value: openapi3.NewHeaderParameter(name).WithRequired(true).WithDescription(description).
+			WithSchema(text().WithMinLength(1).WithMaxLength(most))}
+	}
+	answer := "The distribution: a new one, or the one that the same call started before."
+	may := openapi3.NewObjectSchema().WithoutAdditionalProperties()
+	for _, name := range []string{"title", "files", "recipients", "message"} {
+		may.Properties[name] = request.Value.Properties[name]
+	}
+	op := &openapi3.Operation{
+		Summary: "A signed call that starts a distribution.",
+		Description: "Made by other systems, without a token. It is signed as Standard Webhooks says: HMAC-SHA-256 under the hook's secret over id.timestamp.body. " +
+			"What the body leaves out is as PutHook said. A hook that does not exist and a signature that is wrong are both HOOK_UNKNOWN.",
+		OperationID: "ScheduleService_FireHook",
+		Tags:        []string{"ScheduleService"},
+		Security:    &openapi3.SecurityRequirements{},
+		Parameters: openapi3.Parameters{
+			{Value: openapi3.NewPathParameter("production").WithSchema(text())},
+			{Value: openapi3.NewPathParameter("hook").WithSchema(text())},
+			header("webhook-id", "The call's id. The same id again gives the same distribution.", 128),
+			header("webhook-timestamp", "When it was signed, in seconds since 1970, at most five minutes ago.", 32),
+			header("webhook-signature", "v1,<base64>; several with spaces between.", 1024),
+		},
+		RequestBody: &openapi3.RequestBodyRef{Value: openapi3.NewRequestBody().WithContent(openapi3.NewContentWithJSONSchema(may))},
+		Responses: openapi3.NewResponses(openapi3.WithStatus(http.StatusOK, &openapi3.ResponseRef{Value: &openapi3.Response{
+			Description: &answer,
+			Content:     openapi3.NewContentWithJSONSchemaRef(openapi3.NewSchemaRef(schemas+"Distribution", nil)),
+		}})),
+	}
+	op.Responses.Set("default", &openapi3.ResponseRef{Ref: responses + "Failure"})
+	doc.Paths.Set(hookPath, &openapi3.PathItem{Post: op})
+	return nil
 }
 
 // dropUnused removes schemas that nothing refers to, such as the wrappers of answers that are sent unwrapped.

@@ -3,9 +3,11 @@ package openapi_test
 import (
 	"flag"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/filigreehq/filigree/services/gateway/internal/openapi"
@@ -40,6 +42,32 @@ func TestTheCommittedDocumentBelongsToTheProtosAsTheyStand(t *testing.T) {
 	diff := cmp.Diff(string(want), string(got))
 	if diff != "" {
 		t.Errorf("openapi.json is not what the protos give: run `make gen` and commit what it writes (-committed +made):\n%s", diff)
+	}
+}
+
+// What clients are generated from has names that people would give, and says of each answer's field whether it may be null.
+func TestSchemasAreAsClientsKnowThem(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile(docFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := regexp.MustCompile(`^[A-Z][A-Za-z]*$`)
+	for name := range doc.Components.Schemas {
+		if !plain.MatchString(name) || strings.Contains(name, "Service") {
+			t.Errorf("a schema is called %s: give it a name in `named`", name)
+		}
+	}
+	for schema, fields := range map[string]map[string]bool{
+		"Distribution": {"late_by": true, "ended_at": true, "definition": true, "title": false},
+		"Function":     {"oldest": true, "ready": false},
+		"Resource":     {"idle_timeout": true, "blocked_until": true, "limit": true, "kind": false},
+	} {
+		for field, want := range fields {
+			got := doc.Components.Schemas[schema].Value.Properties[field].Value.Nullable
+			if got != want {
+				t.Errorf("%s.%s may be null: %t, want %t", schema, field, got, want)
+			}
+		}
 	}
 }
 
