@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+
 	"github.com/filigreehq/filigree/services/cli/internal/api"
 )
 
@@ -12,11 +14,19 @@ type retryCmd struct {
 	productionFlag
 	ID        string   `arg:"" help:"The distribution."`
 	Recipient []string `placeholder:"WHO" sep:"none" help:"Only what is this recipient's (repeatable): number, such as r7, id, or e-mail address."`
-	Wait      waitFlag `help:"Wait for the end, at most 10m or --wait=TIME, and exit 2 if not everybody got theirs."`
-	JSON      bool     `name:"json" help:"Print the distribution as one JSON document."`
+	Code      string   `placeholder:"CODE" help:"Only recipients of whom something failed with this code, such as EMAIL_AUTH."`
+	Redo      bool     `help:"Run what is done again, too, mails included."`
+	Mark      string   `placeholder:"TEMPLATE" help:"Another text for the mark from now on: copies that are done are made again, and whoever had theirs gets the new ones. Default: the mark there is."`
+	styleFlags
+	Wait waitFlag `help:"Wait for the end, at most 10m or --wait=TIME, and exit 2 if not everybody got theirs."`
+	JSON bool     `name:"json" help:"Print the distribution as one JSON document."`
 }
 
 func (c *retryCmd) Run(ctx context.Context, t *term) error {
+	_, err := c.style()
+	if err != nil {
+		return err
+	}
 	client, err := c.client(coordinator)
 	if err != nil {
 		return err
@@ -25,9 +35,15 @@ func (c *retryCmd) Run(ctx context.Context, t *term) error {
 	if err != nil {
 		return err
 	}
-	d, raw, err := client.Retry(ctx, c.Production, c.ID, ids)
+	req := &distributionv1.RetryDistributionRequest{
+		Production: c.Production, Distribution: c.ID, Recipients: ids, Code: c.Code, Mark: template(c.Mark), MarkStyle: c.message(),
+	}
+	if c.Redo {
+		req.Done = "redo"
+	}
+	d, raw, err := client.Retry(ctx, req)
 	if err != nil {
-		return unsure(err, "what failed runs again", "filigree status "+c.ID+c.hint())
+		return unsure(err, c.what(), "filigree status "+c.ID+c.hint())
 	}
 	switch {
 	case c.Wait.limit > 0:
@@ -35,9 +51,20 @@ func (c *retryCmd) Run(ctx context.Context, t *term) error {
 	case c.JSON:
 		return t.document(raw)
 	}
-	t.print("%s %s: what failed runs again; items %s; recipients %s", d.GetId(), word(d), counts(d.GetItems()), counts(d.GetRecipients()))
+	t.print("%s %s: %s; items %s; recipients %s", d.GetId(), word(d), c.what(), counts(d.GetItems()), counts(d.GetRecipients()))
 	t.say("follow it with: filigree status %s%s", d.GetId(), c.hint())
 	return nil
+}
+
+// what says what happens again.
+func (c *retryCmd) what() string {
+	switch {
+	case c.Redo:
+		return "what is done runs again, too, mails included"
+	case c.Mark != "" || c.styleFlags != styleFlags{}:
+		return "copies get the new mark, and what failed runs again"
+	}
+	return "what failed runs again"
 }
 
 type resendCmd struct {

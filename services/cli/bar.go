@@ -15,7 +15,8 @@ type bar struct {
 const (
 	barCount = pb.ProgressBarTemplate(`{{string . "what"}} {{bar . "[" "=" ">" " " "]"}} {{percent . "%.0f%%"}}  {{string . "note"}}  {{etime .}}`)
 	barBytes = pb.ProgressBarTemplate(`{{string . "what"}} {{bar . "[" "=" ">" " " "]"}} {{counters .}} {{speed . "%s/s" " "}}`)
-	barRate  = pb.ProgressBarTemplate(`{{string . "what"}} {{bar . "[" "=" ">" " " "]"}} {{counters .}} {{speed . "%s/s" " "}} {{rtime . "%s left" "%s" " "}}`)
+	barRate  = pb.ProgressBarTemplate(`{{string . "what"}} {{bar . "[" "=" ">" " " "]"}} {{counters .}} {{speed . "%s copies/s" " "}} {{rtime . "%s left" "%s" " "}}`)
+	barPages = pb.ProgressBarTemplate(`{{string . "what"}} {{counters .}} {{bar . "[" "=" ">" " " "]"}}`)
 )
 
 func (t *term) bar(look pb.ProgressBarTemplate, what string, total int64) *bar {
@@ -47,6 +48,38 @@ func (b *bar) set(current, total int64, note string) {
 func (b *bar) increment() {
 	if b.pb != nil {
 		b.pb.Increment()
+	}
+}
+
+// lateBar is a bar that shows only once there has been something to wait for. Its methods are not safe for concurrent
+// use.
+type lateBar struct {
+	term  *term
+	look  pb.ProgressBarTemplate
+	what  string
+	after time.Duration
+	since time.Time
+	bar   *bar // nil: not shown yet
+}
+
+// later returns a bar that shows nothing before so much time has gone by.
+func (t *term) later(after time.Duration, look pb.ProgressBarTemplate, what string) *lateBar {
+	return &lateBar{term: t, look: look, what: what, after: after, since: time.Now()}
+}
+
+func (l *lateBar) set(done, total int) {
+	if l.bar == nil {
+		if time.Since(l.since) < l.after {
+			return
+		}
+		l.bar = l.term.bar(l.look, l.what, int64(total))
+	}
+	l.bar.set(int64(done), int64(total), "")
+}
+
+func (l *lateBar) finish() {
+	if l.bar != nil {
+		l.bar.finish()
 	}
 }
 

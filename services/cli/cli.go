@@ -25,23 +25,49 @@ const (
 
 // commands is the whole surface.
 type commands struct {
-	Up         upCmd         `cmd:"" help:"Start Filigree on this machine: everything in one process, kept in one folder."`
-	Send       sendCmd       `cmd:"" help:"Send files to people, each a copy of their own."`
-	Status     statusCmd     `cmd:"" help:"Show where a distribution stands, and what is failing and why."`
-	Items      itemsCmd      `cmd:"" help:"List a distribution's items: each file for each recipient."`
-	Recipients recipientsCmd `cmd:"" help:"List a distribution's recipients: who got theirs, and what the mail server said."`
-	Events     eventsCmd     `cmd:"" help:"List what happened to a distribution."`
-	List       listCmd       `cmd:"" help:"List a production's distributions, newest first."`
-	Cancel     cancelCmd     `cmd:"" help:"Stop what has not been sent yet."`
-	Retry      retryCmd      `cmd:"" help:"Run again what failed; what is done stays done."`
-	Resend     resendCmd     `cmd:"" help:"Send to one recipient again, to another address if theirs was wrong."`
-	Revoke     revokeCmd     `cmd:"" help:"End all links of a distribution, and stop what has not been sent yet."`
-	Download   downloadCmd   `cmd:"" help:"Fetch the copies that were made, into a folder."`
-	Passwords  passwordsCmd  `cmd:"" help:"Print recipients' passwords as CSV; each look is recorded."`
-	Production productionCmd `cmd:"" help:"Create and list productions."`
-	Token      tokenCmd      `cmd:"" help:"Create and revoke API tokens."`
-	Stamp      stampCmd      `cmd:"" help:"Make marked copies of a document here, without a server."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Up         upCmd         `cmd:"" group:"Start and send" help:"Start Filigree on this machine: everything in one process, kept in one folder."`
+	Send       sendCmd       `cmd:"" group:"Start and send" help:"Send files to people, each a copy of their own."`
+	Status     statusCmd     `cmd:"" group:"Look" help:"Show where a distribution stands, and what is failing and why."`
+	Why        whyCmd        `cmd:"" group:"Look" help:"Say why somebody has not got theirs, in a sentence: by name, address, file or id; and what to do."`
+	Failures   failuresCmd   `cmd:"" group:"Look" help:"Group failures that are alike: since when, how far, whom they hurt; and retry a group."`
+	Top        topCmd        `cmd:"" group:"Look" help:"Watch what goes on: what is wrong, productions, functions, workers, limits."`
+	Overview   overviewCmd   `cmd:"" group:"Look" help:"Say whether anything is wrong now, since when, whom it hurts, and what changed."`
+	Items      itemsCmd      `cmd:"" group:"Look" help:"List a distribution's items: each file for each recipient."`
+	Recipients recipientsCmd `cmd:"" group:"Look" help:"List a distribution's recipients: who got theirs, and what the mail server said."`
+	Events     eventsCmd     `cmd:"" group:"Look" help:"List what happened to a distribution."`
+	Graph      graphCmd      `cmd:"" group:"Look" help:"Draw a distribution's steps and how many of each are in which state, as Mermaid or DOT."`
+	Find       findCmd       `cmd:"" group:"Look" help:"Find people, files, distributions, mails and runs by whatever is at hand."`
+	List       listCmd       `cmd:"" group:"Look" help:"List distributions, newest first: a production's, or those that filters choose."`
+	History    historyCmd    `cmd:"" group:"Look" help:"Sum up by week what ended: how much, how long it took, failures, lateness."`
+	Audit      auditCmd      `cmd:"" group:"Look" help:"List who did and saw what, newest first; --verify says whether any of it was altered."`
+	Download   downloadCmd   `cmd:"" group:"Look" help:"Fetch the copies that were made, into a folder."`
+	Passwords  passwordsCmd  `cmd:"" group:"Look" help:"Print recipients' passwords as CSV; each look is recorded."`
+	Cancel     cancelCmd     `cmd:"" group:"Act on what was sent" help:"Stop what has not been sent yet."`
+	Pause      pauseCmd      `cmd:"" group:"Act on what was sent" help:"Stop handing out steps: of a distribution, a function or a production."`
+	Resume     resumeCmd     `cmd:"" group:"Act on what was sent" help:"Go on with what was paused."`
+	Retry      retryCmd      `cmd:"" group:"Act on what was sent" help:"Run again what failed; what is done stays done, unless you say otherwise."`
+	Resend     resendCmd     `cmd:"" group:"Act on what was sent" help:"Send to one recipient again, to another address if theirs was wrong."`
+	Revoke     revokeCmd     `cmd:"" group:"Act on what was sent" help:"End all links of a distribution, and stop what has not been sent yet."`
+	Share      shareCmd      `cmd:"" group:"Act on what was sent" help:"Make an address by which anybody who has it can look at one distribution, and do nothing else."`
+	Unshare    unshareCmd    `cmd:"" group:"Act on what was sent" help:"End all addresses that share made for a distribution."`
+	Batch      batchCmd      `cmd:"" group:"Act on what was sent" help:"Retry, cancel, pause or resume many distributions at once."`
+	Schedule   scheduleCmd   `cmd:"" group:"Send without a person" help:"Send by the clock."`
+	Hook       hookCmd       `cmd:"" group:"Send without a person" help:"Let other systems send, by signed webhooks."`
+	Definition definitionCmd `cmd:"" group:"Steer what runs" help:"Store, show and roll out what distributions run."`
+	Functions  functionsCmd  `cmd:"" group:"Steer what runs" help:"List functions: how much waits, since when, who serves it, and why it does not move."`
+	Pauses     pausesCmd     `cmd:"" group:"Steer what runs" help:"List which functions and productions are paused, and weights that were set."`
+	Weight     weightCmd     `cmd:"" group:"Steer what runs" help:"Set a production's share of the workers."`
+	Quota      quotaCmd      `cmd:"" group:"Steer what runs" help:"Show or set how much a production may have under way, and create in a minute."`
+	Alerts     alertsCmd     `cmd:"" group:"Look" help:"Show what is wrong, since when, and what was done about it."`
+	Rule       ruleCmd       `cmd:"" group:"Steer what runs" help:"Say what is to be told, to whom, and what is to be done then."`
+	Limit      limitCmd      `cmd:"" group:"Steer what runs" help:"Limit how many steps run at once, or start in a second."`
+	Resource   resourceCmd   `cmd:"" group:"Steer what runs" help:"Steer what steps share, such as a mail relay: limits, health, circuit breaker."`
+	Credential credentialCmd `cmd:"" group:"Steer what runs" help:"Seal other systems' secrets, for shared resources."`
+	Production productionCmd `cmd:"" group:"Who may" help:"Create, set and list productions."`
+	Token      tokenCmd      `cmd:"" group:"Who may" help:"Create and revoke API tokens."`
+	Stamp      stampCmd      `cmd:"" group:"Without a server" help:"Make marked copies of a document here, without a server."`
+	Trace      traceCmd      `cmd:"" group:"Without a server" help:"Find out whose copy a document is."`
+	Version    versionCmd    `cmd:"" group:"Without a server" help:"Print the version."`
 }
 
 const description = `Filigree sends confidential documents to many people at once. Everybody gets a copy of their own, with their name in it.`
@@ -58,12 +84,19 @@ func Main(args []string, stdout, stderr *os.File) int {
 func run(ctx context.Context, args []string, t *term) int {
 	var cmds commands
 	left := false
+	told := map[string]bool{}
+	ctx = api.WithNotes(ctx, func(note string) {
+		if !told[note] {
+			told[note] = true
+			t.say("%s", note)
+		}
+	})
 	parser, err := kong.New(&cmds,
 		kong.Name("filigree"),
 		kong.Description(description),
 		kong.Writers(t.out, t.err),
 		kong.Exit(func(int) { left = true }), // after --help
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(t),
 	)

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	"github.com/filigreehq/filigree/services/cli"
@@ -27,6 +30,8 @@ func TestMain(m *testing.M) {
 // `server calls OP N` and `server distributions N` want exactly so many; `server await ID N` waits for the Nth look at a distribution;
 // `server resumed ID…` wants exactly these Last-Event-IDs since the last time it was asked,
 // `server named ID…` these recipients of the last retry;
+// `server asked JSON` and `server retried JSON` want these fields in the last order and the last retry, `server schedule JSON`
+// in what the last schedule starts, `server sealed SECRET…` exactly these secrets;
 // `pdf FILE PAGES` writes a document; `recorded COPIES N FILE NAME EMAIL` wants N lines, one of them about FILE.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -60,6 +65,20 @@ func exitsCmd(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
+// checkAsked fails unless what was asked has all that want, as JSON, says.
+func checkAsked(ts *testscript.TestScript, asked proto.Message, want string) {
+	wanted := asked.ProtoReflect().New().Interface()
+	ts.Check(protojson.Unmarshal([]byte(want), wanted))
+	bare := asked.ProtoReflect().New()
+	wanted.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		bare.Set(field, asked.ProtoReflect().Get(field))
+		return true
+	})
+	if !proto.Equal(wanted, bare.Interface()) {
+		ts.Fatalf("asked for %s, want %s", protojson.Format(bare.Interface()), want)
+	}
+}
+
 func serverCmd(ts *testscript.TestScript, _ bool, args []string) {
 	f := ts.Value("fake").(*fake)
 	f.mu.Lock()
@@ -89,6 +108,16 @@ func serverCmd(ts *testscript.TestScript, _ bool, args []string) {
 		if !slices.Equal(f.named, args[1:]) {
 			ts.Fatalf("the last retry named %q, want %q", f.named, args[1:])
 		}
+	case "retried":
+		checkAsked(ts, f.retried, args[1])
+	case "asked":
+		checkAsked(ts, f.asked, args[1])
+	case "sealed":
+		if !slices.Equal(f.secrets, args[1:]) {
+			ts.Fatalf("the secrets %q were sealed, want %q", f.secrets, args[1:])
+		}
+	case "schedule":
+		checkAsked(ts, f.schedules[len(f.schedules)-1].GetStart(), args[1])
 	case "resumed":
 		if !slices.Equal(f.resumed, args[1:]) {
 			ts.Fatalf("event streams went on after %q, want %q", f.resumed, args[1:])

@@ -20,20 +20,32 @@ type keyFlag struct {
 	Keys string `env:"FILIGREE_KEYS" placeholder:"FILE" help:"Key ring, made on first use; copies.jsonl beside it tells whose each copy is. Default: ~/.config/filigree/keys.json."`
 }
 
-// open returns the ring, and the path of the record of copies beside it. The environment may hold the ring itself
-// instead of its path; the record is then where the default ring's is.
-func (k keyFlag) open(t *term) (ring *keyring.Ring, copies string, err error) {
-	path := k.Keys
-	inline := strings.HasPrefix(strings.TrimSpace(path), "{")
-	if path == "" || inline {
+// places returns where the ring is, "" if the environment holds it itself, and where the record of copies beside it.
+func (k keyFlag) places() (ring, copies string, err error) {
+	ring = k.Keys
+	inline := strings.HasPrefix(strings.TrimSpace(ring), "{")
+	if ring == "" || inline {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return nil, "", refuse("NO_HOME", "the key ring's place is not known (%v): name it with --keys or FILIGREE_KEYS", err)
+			return "", "", refuse("NO_HOME", "the key ring's place is not known (%v): name it with --keys or FILIGREE_KEYS", err)
 		}
-		path = filepath.Join(home, ".config", "filigree", "keys.json")
+		ring = filepath.Join(home, ".config", "filigree", "keys.json")
 	}
-	copies = filepath.Join(filepath.Dir(path), "copies.jsonl")
+	copies = filepath.Join(filepath.Dir(ring), "copies.jsonl")
 	if inline {
+		ring = ""
+	}
+	return ring, copies, nil
+}
+
+// open returns the ring, made if there is none, and the path of the record of copies. The environment may hold the ring
+// itself instead of its path; the record is then where the default ring's is.
+func (k keyFlag) open(t *term) (ring *keyring.Ring, copies string, err error) {
+	path, copies, err := k.places()
+	if err != nil {
+		return nil, "", err
+	}
+	if path == "" {
 		ring, err = keyring.Parse([]byte(k.Keys))
 	} else {
 		_, missing := os.Stat(path)
@@ -52,6 +64,26 @@ func (k keyFlag) open(t *term) (ring *keyring.Ring, copies string, err error) {
 	return ring, copies, nil
 }
 
+// find is open for what makes no copies: a ring that is not there would be of no use.
+func (k keyFlag) find() (ring *keyring.Ring, copies string, err error) {
+	path, copies, err := k.places()
+	if err != nil {
+		return nil, "", err
+	}
+	if path == "" {
+		ring, err = keyring.Parse([]byte(k.Keys))
+	} else {
+		ring, err = keyring.Load(path)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, "", refuse("KEYS_MISSING", "there is no key ring %s: name the one that the copies were made with (--keys), or the folder of the server (--data)", path)
+	}
+	if err != nil {
+		return nil, "", refuse("KEYS_BAD", "%v", err)
+	}
+	return ring, copies, nil
+}
+
 // copyLine is one line of copies.jsonl.
 type copyLine struct {
 	Artifact string    `json:"artifact"`
@@ -61,17 +93,21 @@ type copyLine struct {
 	Time     time.Time `json:"time"`
 }
 
-// record appends to copies.jsonl, durably. A line is one write, so that commands running at once do not mix theirs.
-func record(path string, line copyLine) error {
-	data, err := json.Marshal(line)
-	if err != nil {
-		return err
+// record appends to copies.jsonl, durably. It is one write, so that commands running at once do not mix their lines.
+func record(path string, lines ...copyLine) error {
+	var data []byte
+	for _, line := range lines {
+		raw, err := json.Marshal(line)
+		if err != nil {
+			return err
+		}
+		data = append(append(data, raw...), '\n')
 	}
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("record the copy: %w", err)
 	}
-	_, err = f.Write(append(data, '\n'))
+	_, err = f.Write(data)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
 		return fmt.Errorf("record the copy: %w", err)

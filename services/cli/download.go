@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 
@@ -50,8 +49,7 @@ func (c *downloadCmd) Run(ctx context.Context, t *term) error {
 	b := t.bar(barRate, "downloading", int64(len(items)))
 	defer b.finish()
 	for _, i := range items {
-		file := fileName(i.GetFile())
-		path := filepath.Join(c.Out, names.of(strings.TrimSuffix(file, filepath.Ext(file))).next(i.GetRecipient().GetName()))
+		path := filepath.Join(c.Out, names.of(fileName(i.GetFile())).next(i.GetRecipient().GetName()))
 		err = c.fetch(ctx, client, i, path)
 		b.increment()
 		var answer *api.Error

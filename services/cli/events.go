@@ -26,7 +26,7 @@ func (c *eventsCmd) Run(ctx context.Context, t *term) error {
 	if c.JSON {
 		return t.list("events", raws)
 	}
-	b := newTable("TIME", "EVENT", "STEP", "OF", "TRY", "STATE", "TOOK", "WORKER", "WHY")
+	b := newTable("TIME", "EVENT", "STEP", "OF", "TRY", "STATE", "TOOK", "BY", "WHY")
 	b.state = 5
 	for _, e := range list {
 		try, took := "", ""
@@ -40,10 +40,18 @@ func (c *eventsCmd) Run(ctx context.Context, t *term) error {
 		if e.GetTime() != nil {
 			when = e.GetTime().AsTime().Local().Format("2006-01-02 15:04:05.000 MST")
 		}
-		b.add(when, e.GetKind(), e.GetStep(), e.GetUnit(), try, e.GetState(), took, e.GetWorker(), why(e.GetError()))
+		b.add(when, e.GetKind(), e.GetStep(), e.GetUnit(), try, e.GetState(), took, e.GetWorker(), whyEvent(e))
 	}
 	b.write(t, "")
 	return nil
+}
+
+// whyEvent is what was asked for, or what went wrong.
+func whyEvent(e *distributionv1.Event) string {
+	if e.GetText() != "" {
+		return e.GetText()
+	}
+	return why(e.GetError())
 }
 
 // why is an error in one line; empty for none.

@@ -27,21 +27,26 @@ type fake struct {
 
 	mu      sync.Mutex
 	changed *sync.Cond
-	calls   map[string]int      // by operation
-	faults  map[string][]string // by operation, in order: drop-before, drop-after, 503, 500, 502; of watch also those in there
-	outcome string              // the state a distribution ends in with its second look; "" never ends
-	looks   map[string]int      // by distribution: how often somebody saw it
-	resumed []string            // each Last-Event-ID that came
-	revoked map[string]bool     // by distribution: its links are ended
-	named   []string            // the recipients that the last retry named
-	later   []*http.Server      // those that restarts started
-	keys    map[string]created  // by idempotency key
+	calls   map[string]int                            // by operation
+	faults  map[string][]string                       // by operation, in order: drop-before, drop-after, 503, 500, 502; of watch also those in there
+	outcome string                                    // the state a distribution ends in with its second look; "" never ends
+	looks   map[string]int                            // by distribution: how often somebody saw it
+	resumed []string                                  // each Last-Event-ID that came
+	revoked map[string]bool                           // by distribution: its links are ended
+	named   []string                                  // the recipients that the last retry named
+	marks   map[string]string                         // by recipient: a mark of their own
+	retried *distributionv1.RetryDistributionRequest  // the last one
+	asked   *distributionv1.CreateDistributionRequest // the last one
+	later   []*http.Server                            // those that restarts started
+	keys    map[string]created                        // by idempotency key
 	dists   []*distributionv1.Distribution
 	people  map[string][]*distributionv1.RecipientInput
 	again   map[string]*distributionv1.Delivery // by recipient: whose delivery is not what the outcome says
 	files   map[string]*filev1.File
 	prods   []*directoryv1.Production
 	tokens  map[string]string // secret → role
+
+	steered
 }
 
 type created struct {
@@ -56,15 +61,16 @@ func newFake() *fake {
 	f := &fake{
 		calls: map[string]int{}, faults: map[string][]string{}, outcome: "completed", keys: map[string]created{},
 		looks: map[string]int{}, people: map[string][]*distributionv1.RecipientInput{}, files: map[string]*filev1.File{},
-		revoked: map[string]bool{}, again: map[string]*distributionv1.Delivery{},
+		revoked: map[string]bool{}, marks: map[string]string{}, again: map[string]*distributionv1.Delivery{},
 		prods:  []*directoryv1.Production{{Id: "default", Name: "Default", CreatedAt: timestamppb.New(epoch)}},
-		tokens: map[string]string{"coordinator-secret": "coordinator", "admin-secret": "admin"},
+		tokens: map[string]string{"coordinator-secret": "coordinator", "admin-secret": "admin", "oncall-secret": "oncall"},
 	}
 	f.changed = sync.NewCond(&f.mu)
 	mux := http.NewServeMux()
 	f.handle(mux, "production", "GET /v1/productions/{production}", "", f.production)
 	f.handle(mux, "productions", "GET /v1/productions", "", f.productions)
 	f.handle(mux, "create-production", "POST /v1/productions", "admin", f.createProduction)
+	f.handle(mux, "update-production", "PATCH /v1/productions/{production}", "admin", f.updateProduction)
 	f.handle(mux, "create-token", "POST /v1/tokens", "admin", f.createToken)
 	f.handle(mux, "revoke-token", "DELETE /v1/tokens/{token}", "admin", f.revokeToken)
 	f.handle(mux, "upload", "POST /v1/productions/{production}/files", "coordinator", f.upload)
@@ -79,6 +85,8 @@ func newFake() *fake {
 	f.handle(mux, "events", "GET /v1/productions/{production}/distributions/{id}/events", "", f.events)
 	f.handle(mux, "reveal", "POST /v1/productions/{production}/recipients/{id}", "coordinator", f.reveal)
 	mux.HandleFunc("GET /v1/productions/{production}/distributions/{id}/watch", f.watch)
+	f.handleSteering(mux)
+	f.handleLooking(mux)
 	f.Server = httptest.NewServer(mux)
 	return f
 }
@@ -143,7 +151,7 @@ func (f *fake) handle(mux *http.ServeMux, op, pattern, role string, h handler) {
 			(&problem{403, "ROLE_MISSING", "a token with the role " + have + " may not do this; it takes " + role}).write(w)
 			return
 		}
-		if p := r.PathValue("production"); p != "" && !f.knows(p) {
+		if p := production(r); p != "" && !f.knows(p) {
 			(&problem{404, "PRODUCTION_UNKNOWN", fmt.Sprintf("there is no production %q that this token may act in", p)}).write(w)
 			return
 		}
@@ -212,7 +220,7 @@ func (f *fake) createProduction(_ *http.Request, body []byte) (any, *problem) {
 	if err != nil {
 		return nil, &problem{400, "INVALID", err.Error()}
 	}
-	p := &directoryv1.Production{Id: req.GetId(), Name: req.GetName(), CreatedAt: timestamppb.New(epoch)}
+	p := &directoryv1.Production{Id: req.GetId(), Name: req.GetName(), CreatedAt: timestamppb.New(epoch), OpenRestricted: req.GetOpenRestricted()}
 	if p.Id == "" {
 		p.Id = strings.ReplaceAll(strings.ToLower(p.Name), " ", "-")
 	}
@@ -221,6 +229,23 @@ func (f *fake) createProduction(_ *http.Request, body []byte) (any, *problem) {
 	}
 	f.prods = append(f.prods, p)
 	return p, nil
+}
+
+func (f *fake) updateProduction(r *http.Request, body []byte) (any, *problem) {
+	req := &directoryv1.UpdateProductionRequest{}
+	err := protojson.Unmarshal(body, req)
+	if err != nil {
+		return nil, &problem{400, "INVALID", err.Error()}
+	}
+	for _, p := range f.prods {
+		if p.Id == r.PathValue("production") {
+			if req.OpenRestricted != nil {
+				p.OpenRestricted = req.GetOpenRestricted()
+			}
+			return p, nil
+		}
+	}
+	panic("it is known, or the call does not come here")
 }
 
 func (f *fake) createToken(_ *http.Request, body []byte) (any, *problem) {
@@ -247,6 +272,8 @@ func (f *fake) upload(r *http.Request, body []byte) (any, *problem) {
 	switch {
 	case strings.Contains(string(body), "encrypted"):
 		file.Verdict, file.ErrorCode, file.ErrorMessage = "refused", "PDF_ENCRYPTED", "it is locked with a password; save it without one"
+	case strings.Contains(string(body), "black"):
+		file.Verdict, file.ErrorCode, file.ErrorMessage = "refused", "PDF_MARK_HIDDEN", "the mark cannot be seen on page 1"
 	case strings.Contains(string(body), "enormous"):
 		return nil, &problem{413, "FILE_TOO_LARGE", "it has more than 200 MB"}
 	case strings.Contains(string(body), "signed"):

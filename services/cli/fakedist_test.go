@@ -11,6 +11,7 @@ import (
 
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -45,11 +46,21 @@ func (f *fake) create(r *http.Request, body []byte) (any, *problem) {
 	if req.GetHoldFor() != nil {
 		d.HeldUntil = timestamppb.New(time.Now().Add(req.GetHoldFor().AsDuration()))
 	}
+	if m := req.GetMarkStyle(); m != nil {
+		d.Title = fmt.Sprintf("%s %s %d%% %dpt on %s", m.GetLayout(), m.GetColor(), m.GetOpacity(), m.GetSize(), m.GetPages())
+	}
 	if req.GetLinkLifetime() != nil {
 		d.Title = "links for " + req.GetLinkLifetime().AsDuration().String()
 	}
 	if d.Title == "" {
 		d.Title = req.GetFiles()[0].GetName()
+	}
+	d.Definition, d.Priority, d.Deadline = &distributionv1.Definition{Name: req.GetDefinition(), Version: req.GetDefinitionVersion()}, req.GetPriority(), req.GetDeadline()
+	f.asked = req
+	if d.Title == "One of many" {
+		d.Parent, d.ParentStep, d.Children = "D1", "announce", []string{"D5", "D6", "D7", "D8"}
+		d.Deadline, d.LateBy = timestamppb.New(epoch.Add(2*time.Second)), durationpb.New(90*time.Second)
+		d.Error = &distributionv1.Error{Code: "TOO_MANY_FAILURES", Message: "too many items failed: 4 of 20, and 3 are tolerated"}
 	}
 	f.people[d.Id] = req.GetRecipients()
 	f.dists = append(f.dists, d)
@@ -89,6 +100,12 @@ func (f *fake) count(d *distributionv1.Distribution) {
 		items.Cancelled, recipients.Cancelled, mark.Cancelled, mail.Cancelled = people*files, people, people*files, people
 	default:
 		items.Running, recipients.Queued, mark.Running, mail.Pending = people*files, people, people*files, people
+		if d.Title == "Slow" {
+			mark.Running, mark.Retrying = 0, people*files
+		}
+		if d.Title == "Stuck" {
+			mark.Running, mark.Done, mail.Pending, mail.Ready = 0, people*files, 0, people
+		}
 	}
 	d.Items, d.Recipients, d.Steps = items, recipients, []*distributionv1.StepCounts{mark, mail}
 }
@@ -104,9 +121,9 @@ func (f *fake) status(r *http.Request, _ []byte) (any, *problem) {
 // look shows d to somebody, who by looking brings it on.
 func (f *fake) look(d *distributionv1.Distribution) []byte {
 	f.looks[d.Id]++
-	if d.EndedAt == nil && f.looks[d.Id] >= 2 && f.outcome != "" {
+	if d.EndedAt == nil && f.looks[d.Id] >= 2 && f.outcome != "" && d.State != "paused" {
 		d.State, d.EndedAt = f.outcome, timestamppb.New(epoch.Add(3500*time.Millisecond))
-	} else if d.EndedAt == nil {
+	} else if d.EndedAt == nil && d.State != "paused" {
 		d.State, d.StartedAt = "running", timestamppb.New(epoch.Add(time.Second))
 	}
 	f.count(d)
@@ -155,6 +172,9 @@ func (f *fake) items(r *http.Request, _ []byte) (any, *problem) {
 			case d.State == failing && ri >= 2 && fi == 0:
 				i.State, i.Error = "failed", unmarkable
 				i.Steps = []*distributionv1.StepView{{Name: "watermark", State: "failed", EndedAt: timestamppb.New(epoch), Error: unmarkable}}
+			case d.Title == "Slow":
+				i.State = "running"
+				i.Steps = []*distributionv1.StepView{{Name: "watermark", State: "retrying", Attempts: 1, RetryAt: timestamppb.New(epoch.Add(time.Hour))}}
 			case d.EndedAt == nil:
 				i.State = "running"
 			}
@@ -192,6 +212,7 @@ func (f *fake) recipients(r *http.Request, _ []byte) (any, *problem) {
 		v := &distributionv1.Recipient{
 			Id: fmt.Sprintf("%s.r%d", d.Id, i+1), Name: p.Name, Email: p.Email,
 			Items:    &distributionv1.ItemCounts{Total: files, Done: files},
+			Mark:     f.marks[fmt.Sprintf("%s.r%d", d.Id, i+1)],
 			Delivery: &distributionv1.Delivery{Channel: "email", State: "sent", Reply: "250 2.0.0 ok"},
 		}
 		switch {
@@ -231,6 +252,7 @@ func (f *fake) events(r *http.Request, _ []byte) (any, *problem) {
 	part, next := page(r, []*distributionv1.Event{
 		{Id: "1-0", Time: timestamppb.New(epoch), Kind: "accepted"},
 		{Id: "2-0", Time: timestamppb.New(epoch.Add(time.Second)), Kind: "planned"},
+		{Id: "2-1", Time: timestamppb.New(epoch.Add(time.Second)), Kind: "retry_requested", Worker: "tok1", Text: "all recipients; what failed with BUSY"},
 		{
 			Id: "3-0", Time: timestamppb.New(epoch.Add(1250 * time.Millisecond)), StartedAt: timestamppb.New(epoch.Add(time.Second)),
 			Kind: "attempt", Step: "watermark", Unit: "i1.1", Attempt: 1, Worker: "w1", State: "retrying",

@@ -101,7 +101,7 @@ func (f *fake) restart() {
 	})
 }
 
-// act is POST …/distributions/{id}:cancel, :retry and :revoke.
+// act is POST …/distributions/{id}:cancel, :retry and the like.
 func (f *fake) act(r *http.Request, body []byte) (any, *problem) {
 	id, verb, _ := strings.Cut(r.PathValue("id"), ":")
 	d := f.find(id)
@@ -131,6 +131,17 @@ func (f *fake) act(r *http.Request, body []byte) (any, *problem) {
 		return answer, nil
 	case "retry":
 		return f.retry(d, body)
+	case "pause":
+		if d.EndedAt != nil {
+			return nil, &problem{409, "DISTRIBUTION_ENDED", "it has ended: " + d.State}
+		}
+		d.State = "paused"
+		return d, nil
+	case "resume":
+		if d.State == "paused" {
+			d.State = "running"
+		}
+		return d, nil
 	}
 	return nil, unknownDistribution(r)
 }
@@ -152,7 +163,14 @@ func (f *fake) retry(d *distributionv1.Distribution, body []byte) (any, *problem
 		}
 	}
 	f.named = req.GetRecipients()
-	if d.State != failing {
+	f.retried = req
+	if req.GetMark() != "" {
+		for _, id := range req.GetRecipients() {
+			f.marks[id] = req.GetMark()
+		}
+		return d, nil
+	}
+	if d.State != failing && req.GetDone() != "redo" {
 		return nil, &problem{409, "NOTHING_TO_RETRY", "nothing of this distribution has failed, so there is nothing to do again"}
 	}
 	d.State, d.EndedAt = "running", nil

@@ -41,6 +41,9 @@ func (c follower) follow(ctx context.Context, t *term, client *api.Client, d *di
 	}
 	if !c.json {
 		t.print("%s%s: items %s; recipients %s", word(d), since(t, d), counts(d.GetItems()), counts(d.GetRecipients()))
+		if d.GetError() != nil {
+			t.print("stopped: %s", why(d.GetError()))
+		}
 		if len(missing.rows) > 0 {
 			t.print("")
 			missing.write(t, "")
@@ -63,6 +66,9 @@ func (c follower) follow(ctx context.Context, t *term, client *api.Client, d *di
 // open says what is still open when waiting ended before the distribution did.
 func (c follower) open(ctx context.Context, d *distributionv1.Distribution, waitErr error) error {
 	how := fmt.Sprintf("it goes on; follow it with: filigree status %s%s", d.GetId(), c.hint())
+	if d.GetState() == "paused" {
+		how = fmt.Sprintf("stays so until: filigree resume %s%s", d.GetId(), c.hint())
+	}
 	left := fmt.Sprintf("items %s; recipients %s", counts(d.GetItems()), counts(d.GetRecipients()))
 	var gone *api.UnreachableError
 	var answer *api.Error
@@ -102,6 +108,8 @@ func watch(ctx context.Context, t *term, client *api.Client, d *distributionv1.D
 		switch {
 		case last != nil:
 			note = "server gone, asking again"
+		case d.GetState() == "paused":
+			note = "paused"
 		case held(t, d):
 			note = "held until " + at(d.GetHeldUntil())
 		}

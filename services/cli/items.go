@@ -45,6 +45,9 @@ func whyItem(i *distributionv1.Item) string {
 		return why(i.GetError())
 	}
 	for _, s := range i.GetSteps() {
+		if asksAgain(s) {
+			return s.GetName() + " has begun something outside and asks for it again at " + at(s.GetRetryAt())
+		}
 		if s.GetState() == "retrying" || s.GetState() == "failed" {
 			text := s.GetName() + " " + s.GetState()
 			if s.GetRetryAt() != nil {
@@ -57,6 +60,11 @@ func whyItem(i *distributionv1.Item) string {
 		}
 	}
 	return ""
+}
+
+// asksAgain reports whether a step is between two looks at what it has begun outside: nothing has gone wrong.
+func asksAgain(s *distributionv1.StepView) bool {
+	return s.GetState() == "retrying" && s.GetError() == nil && s.GetRetryAt() != nil
 }
 
 func fileName(f *distributionv1.FileRef) string {

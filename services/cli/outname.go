@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,19 +13,31 @@ import (
 // maxFileName is what file systems take, in bytes, with room for a temporary file's addition.
 const maxFileName = 240
 
-// outNames gives each copy a file name of its own: "<base> - <name>.pdf".
+// outNames gives each copy a file name of its own, with the ending of its source: "<base> - <name>.pdf".
 type outNames struct {
-	base  string
-	taken map[string]bool
+	base, ending string
+	taken        map[string]bool
 }
 
-func newOutNames(base string) *outNames {
-	return &outNames{base: fileSafe(base), taken: map[string]bool{}}
+func newOutNames(source string) *outNames {
+	return (&outNames{taken: map[string]bool{}}).of(source)
 }
 
-// of returns names of another base that are none of o's.
-func (o *outNames) of(base string) *outNames {
-	return &outNames{base: fileSafe(base), taken: o.taken}
+// of returns names for copies of another source that are none of o's.
+func (o *outNames) of(source string) *outNames {
+	base, ending := splitName(source)
+	return &outNames{base: fileSafe(base), ending: ending, taken: o.taken}
+}
+
+// splitName parts a file's name before its ending, such as ".pdf"; "Draft 1.2" has none.
+func splitName(name string) (base, ending string) {
+	const longest = 5
+	letter := func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
+	ending = filepath.Ext(name)
+	if len(ending) > 1+longest || !strings.ContainsFunc(ending, letter) || fileSafe(ending[1:]) != ending[1:] || strings.Contains(ending, " ") {
+		ending = ""
+	}
+	return strings.TrimSuffix(name, ending), ending
 }
 
 // next returns the name for a person. Names that a file system could take for the same (by case, or by how letters are
@@ -36,7 +49,7 @@ func (o *outNames) next(person string) string {
 		if n > 1 {
 			number = fmt.Sprintf(" (%d)", n)
 		}
-		name := cut(o.base+" - "+person, maxFileName-len(number)-len(".pdf")) + number + ".pdf"
+		name := cut(o.base+" - "+person, maxFileName-len(number)-len(o.ending)) + number + o.ending
 		key := strings.ToLower(norm.NFC.String(name))
 		if !o.taken[key] {
 			o.taken[key] = true

@@ -17,6 +17,10 @@ import (
 func pdfCmd(ts *testscript.TestScript, _ bool, args []string) {
 	pages, err := strconv.Atoi(args[1])
 	ts.Check(err)
+	ts.Check(writePDF(ts.MkAbs(args[0]), pages))
+}
+
+func writePDF(path string, pages int) error {
 	var b bytes.Buffer
 	var offsets []int
 	object := func(format string, args ...any) {
@@ -42,7 +46,7 @@ func pdfCmd(ts *testscript.TestScript, _ bool, args []string) {
 		fmt.Fprintf(&b, "%010d 00000 n \n", o)
 	}
 	fmt.Fprintf(&b, "trailer\n<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF\n", len(offsets)+1, start)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
+	return os.WriteFile(path, b.Bytes(), 0o600)
 }
 
 // recordedCmd is `recorded COPIES N FILE NAME EMAIL`: the record has N lines, one of which is about FILE as it is.

@@ -31,17 +31,21 @@ func (c *recipientsCmd) Run(ctx context.Context, t *term) error {
 	return nil
 }
 
-// recipientTable has the columns about links only if somebody has one, and the one about duplicates only if there may
-// be any.
+// recipientTable has the columns about links and marks only if somebody has one of their own, and the one about duplicates
+// only if there may be any.
 func recipientTable(distribution string, list []*distributionv1.Recipient) *table {
-	linked, doubtful := false, false
+	linked, doubtful, marked := false, false, false
 	for _, r := range list {
 		linked = linked || r.GetDelivery().GetAccess() != ""
+		marked = marked || ownMark(r) != ""
 		doubtful = doubtful || r.GetDelivery().GetMaybeDuplicate()
 	}
 	head := []string{"NO", "NAME", "E-MAIL", "STATE"}
 	if linked {
 		head = append(head, "ACCESS", "VIEWED", "DOWNLOADED")
+	}
+	if marked {
+		head = append(head, "OWN MARK")
 	}
 	if doubtful {
 		head = append(head, "TWICE?")
@@ -53,6 +57,9 @@ func recipientTable(distribution string, list []*distributionv1.Recipient) *tabl
 		row := []string{strings.TrimPrefix(r.GetId(), distribution+"."), r.GetName(), r.GetEmail(), v.GetState()}
 		if linked {
 			row = append(row, v.GetAccess(), happened(v.GetViewedAt()), happened(v.GetDownloadedAt()))
+		}
+		if marked {
+			row = append(row, ownMark(r))
 		}
 		if doubtful {
 			twice := ""
@@ -68,6 +75,14 @@ func recipientTable(distribution string, list []*distributionv1.Recipient) *tabl
 		b.add(append(row, said)...)
 	}
 	return b
+}
+
+// ownMark is the text of a recipient's own mark, or that it looks different; empty if theirs is the distribution's.
+func ownMark(r *distributionv1.Recipient) string {
+	if r.GetMark() == "" && r.GetMarkStyle() != nil {
+		return "another look"
+	}
+	return r.GetMark()
 }
 
 // happened shows when something did; empty if it has not.

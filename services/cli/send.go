@@ -11,7 +11,7 @@ import (
 	"time"
 
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
-	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/filigreehq/filigree/services/cli/internal/api"
 	"github.com/filigreehq/filigree/services/cli/internal/people"
@@ -20,26 +20,24 @@ import (
 type sendCmd struct {
 	serverFlags
 	productionFlag
-	File           []string `required:"" placeholder:"PDF" sep:"none" help:"Document to send (repeatable)."`
-	To             string   `required:"" placeholder:"CSV" help:"People to send to: CSV whose header has name and email; other columns become fields of the mark."`
-	Mode           string   `enum:"attachment,link,drive" default:"attachment" placeholder:"MODE" help:"How copies reach people: attachment (default); link, a page of their own to fetch them from; or drive, Google Drive, shared with that person only."`
-	Mark           string   `placeholder:"TEMPLATE" help:"Text of the mark, such as '{name}\\n{email} {date}'; \\n starts a new line."`
-	Password       string   `enum:"none,generate" default:"none" placeholder:"HOW" help:"generate: lock each person's copies with a password of their own. Default: none."`
-	Title          string   `placeholder:"TEXT" help:"What it is called. Default: the files' names."`
-	Subject        string   `placeholder:"TEXT" help:"The mail's subject. Default: the title."`
-	Text           string   `placeholder:"TEXT" help:"The mail's text."`
-	OnFailure      string   `enum:",send_available,hold" default:"" placeholder:"POLICY" help:"When some of a person's files fail: send_available sends the others (default), hold sends nothing."`
-	OnUncertain    string   `enum:",resend,hold" default:"" placeholder:"POLICY" help:"When a mail may or may not have gone out: resend (default), or hold for a person to decide."`
-	HoldFor        period   `placeholder:"TIME" help:"Undo window, such as 30s or 10m: no mail goes out before it is over, and filigree cancel within it sends nothing."`
-	LinkLifetime   period   `placeholder:"TIME" help:"How long links work, such as 12h or 14d. Default: 30d."`
+	documentFlags
+	orderFlags
+	Deadline       moment   `placeholder:"TIME" help:"When it should be over, such as 30m from now, or 2026-11-30T18:00:00+01:00; within a priority the earliest goes first. Default: soon, later the more items it has."`
 	Wait           waitFlag `help:"Wait for the end, at most 10m or --wait=TIME, and exit 2 if not everybody got theirs."`
 	IdempotencyKey string   `placeholder:"KEY" help:"Repeating a command with the same key never sends twice. Default: a new key."`
 	JSON           bool     `name:"json" help:"Print the distribution as one JSON document."`
 }
 
+// documentFlags say what is sent to whom.
+type documentFlags struct {
+	File []string `required:"" placeholder:"FILE" sep:"none" help:"Document or picture to send (repeatable)."`
+	To   string   `required:"" placeholder:"CSV" help:"People to send to: CSV whose header has name and email; other columns become fields of the mark."`
+}
+
 func (c *sendCmd) Run(ctx context.Context, t *term) error {
-	if c.LinkLifetime > 0 && c.Mode == "attachment" {
-		return refuse("USAGE", "--link-lifetime is for links, and --mode %s has none: add --mode link, or leave it out", c.Mode)
+	err := c.check()
+	if err != nil {
+		return err
 	}
 	list, err := readPeople(c.To)
 	if err != nil {
@@ -58,11 +56,15 @@ func (c *sendCmd) Run(ctx context.Context, t *term) error {
 	if err != nil {
 		return err
 	}
-	files, err := c.upload(ctx, t, client)
+	files, err := upload(ctx, t, client, c.Production, c.File, c.ownMark())
 	if err != nil {
 		return err
 	}
-	d, raw, err := c.create(ctx, client, c.request(files, list))
+	req := c.request(c.Production, files, list)
+	if c.Deadline.set {
+		req.Deadline = timestamppb.New(c.Deadline.after(t.now()).Truncate(time.Second))
+	}
+	d, raw, err := c.create(ctx, client, req)
 	if err != nil {
 		return err
 	}
@@ -120,19 +122,20 @@ func checkFiles(paths []string) error {
 }
 
 // upload stores every file and returns them in order. Files that are not taken at all are named in one error; one whose
-// contents were refused is warned about and goes along, unless there is no other.
-func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*distributionv1.FileRef, error) {
+// contents were refused is warned about and goes along, unless there is no other. own says that the mark is another than the
+// one with which a file is inspected.
+func upload(ctx context.Context, t *term, client *api.Client, production string, paths []string, own bool) ([]*distributionv1.FileRef, error) {
 	var refs []*distributionv1.FileRef
 	var refused, bad []string
 	seen := map[string]string{}
-	for n, path := range c.File {
+	for n, path := range paths {
 		name := filepath.Base(path)
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, refuse("FILE_BAD", "%v; nothing was sent", err)
 		}
-		b := t.bar(barBytes, fmt.Sprintf("uploading %d of %d, %s", n+1, len(c.File), shorten(name, 30)), info.Size())
-		file, err := client.Upload(ctx, c.Production, name, path, b.watch)
+		b := t.bar(barBytes, fmt.Sprintf("uploading %d of %d, %s", n+1, len(paths), shorten(name, 30)), info.Size())
+		file, err := client.Upload(ctx, production, name, path, b.watch)
 		b.finish()
 		var answer *api.Error
 		switch {
@@ -141,6 +144,8 @@ func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*d
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("upload %s: %w", path, err)
+		case file.GetVerdict() == "refused" && own && aboutTheMark(file.GetErrorCode()):
+			t.say("note on %s: the default mark cannot be shown there (%s); whether yours can is found out before anything is sent", path, file.GetErrorCode())
 		case file.GetVerdict() == "refused":
 			// It stays part of the distribution: its items fail and say why, the others go on, or nothing does by --on-failure.
 			bad = append(bad, fmt.Sprintf("%s: %s (%s)", path, file.GetErrorMessage(), file.GetErrorCode()))
@@ -156,7 +161,7 @@ func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*d
 		refs = append(refs, &distributionv1.FileRef{Sha256: file.GetSha256(), Name: name})
 	}
 	if len(refused) > 0 {
-		r := refuse("FILE_REFUSED", "%s of %d refused; nothing was sent", plural(len(refused), "file", "files"), len(c.File))
+		r := refuse("FILE_REFUSED", "%s of %d refused; nothing was sent", plural(len(refused), "file", "files"), len(paths))
 		r.Details = append(refused, bad...)
 		return nil, r
 	}
@@ -171,6 +176,9 @@ func (c *sendCmd) upload(ctx context.Context, t *term, client *api.Client) ([]*d
 	return refs, nil
 }
 
+// aboutTheMark tells a refusal that depends on the mark from one of the document itself.
+func aboutTheMark(code string) bool { return code == "PDF_MARK_HIDDEN" || code == "MARK_OBSCURES_TEXT" }
+
 // aboutTheFile tells a refusal of the document from one of the caller.
 func aboutTheFile(e *api.Error) bool {
 	switch e.Status {
@@ -178,29 +186,6 @@ func aboutTheFile(e *api.Error) bool {
 		return !strings.HasPrefix(e.Code, "HTTP_") || e.Status == 413
 	}
 	return false
-}
-
-func (c *sendCmd) request(files []*distributionv1.FileRef, list []people.Person) *distributionv1.CreateDistributionRequest {
-	req := &distributionv1.CreateDistributionRequest{
-		Production: c.Production, Title: c.Title, Mode: c.Mode, Files: files,
-		Mark: strings.ReplaceAll(c.Mark, `\n`, "\n"), Password: c.Password,
-	}
-	for _, p := range list {
-		req.Recipients = append(req.Recipients, &distributionv1.RecipientInput{Name: p.Name, Email: p.Email, Fields: p.Fields})
-	}
-	if c.Subject != "" || c.Text != "" {
-		req.Message = &distributionv1.Message{Subject: c.Subject, Text: c.Text}
-	}
-	if c.OnFailure != "" || c.OnUncertain != "" {
-		req.Policy = &distributionv1.Policy{OnFailure: c.OnFailure, OnUncertain: c.OnUncertain}
-	}
-	if c.HoldFor > 0 {
-		req.HoldFor = durationpb.New(time.Duration(c.HoldFor))
-	}
-	if c.LinkLifetime > 0 {
-		req.LinkLifetime = durationpb.New(time.Duration(c.LinkLifetime))
-	}
-	return req
 }
 
 // create starts the distribution. When no answer came it says how to find out without sending twice.
@@ -214,11 +199,17 @@ func (c *sendCmd) create(ctx context.Context, client *api.Client, req *distribut
 		return d, raw, nil
 	}
 	var answer *api.Error
-	if errors.As(err, &answer) && !answer.Retryable {
+	// A quota is looked at after the key: had an earlier try been accepted, this one would have been told so.
+	if errors.As(err, &answer) && (!answer.Retryable || strings.HasPrefix(answer.Code, "QUOTA_")) {
 		return nil, nil, err
 	}
+	again := "--idempotency-key " + key
+	if c.Deadline.set {
+		// Counted from another moment it would be another request.
+		again += " --deadline " + req.GetDeadline().AsTime().Format(time.RFC3339)
+	}
 	unsure := refuse("OUTCOME_UNKNOWN", "it is not known whether the distribution was accepted (%v): "+
-		"run the same command again with --idempotency-key %s; it sends once at most", err, key)
+		"run the same command again with %s; it sends once at most", err, again)
 	var gone *api.UnreachableError
 	if errors.As(err, &gone) {
 		unsure.exit = exitUnreachable

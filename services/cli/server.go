@@ -33,11 +33,47 @@ func (p productionFlag) hint() string {
 	return " --production " + p.Production
 }
 
+// scopeFlags name what a limit, resource or credential belongs to: a production, or the studio, which is all of them.
+type scopeFlags struct {
+	Production string `short:"p" placeholder:"ID" help:"Production that it belongs to (default: default)."`
+	Studio     bool   `help:"It belongs to no production: all of them share it. Definitions call it studio/NAME."`
+}
+
+// production is where it belongs; empty is the studio.
+func (f scopeFlags) production() (string, error) {
+	switch {
+	case f.Studio && f.Production != "":
+		return "", refuse("USAGE", "it belongs either to a production or to all: leave out --production or --studio")
+	case f.Studio:
+		return "", nil
+	case f.Production == "":
+		return "default", nil
+	}
+	return f.Production, nil
+}
+
+// whose is whom something belongs to, for people; production is empty for the studio's.
+func whose(production string) string {
+	if production == "" {
+		return "all productions"
+	}
+	return "the production " + production
+}
+
+// called is how definitions call a limit or resource.
+func called(production, name string) string {
+	if production == "" {
+		return "studio/" + name
+	}
+	return name
+}
+
 // role is whose token of the credentials file a command takes.
 type role string
 
 const (
 	coordinator role = "coordinator"
+	oncall      role = "oncall"
 	admin       role = "admin"
 )
 

@@ -10,21 +10,25 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/mark"
 	"github.com/filigreehq/filigree/services/cli/internal/people"
 	"github.com/filigreehq/filigree/services/watermark"
 )
 
 type stampCmd struct {
 	keyFlag
-	In       string `arg:"" name:"in.pdf" help:"Document to make copies of."`
-	Out      string `short:"o" required:"" placeholder:"PATH" help:"The copy; with --to the folder of the copies."`
-	Name     string `placeholder:"NAME" help:"Whose copy it is."`
-	Email    string `placeholder:"ADDRESS" help:"Their mail address."`
-	To       string `placeholder:"CSV" help:"Make a copy for everybody in it: CSV whose header has name and email; other columns become fields of the mark."`
-	Mark     string `placeholder:"TEMPLATE" help:"Text of the mark, such as '{name}\\n{email} {date}'; \\n starts a new line."`
-	Password string `placeholder:"P" help:"Lock the copies with this password. generate: with one of its own for each person; with --to they go to passwords.csv in the folder."`
+	styleFlags
+	In             string `arg:"" name:"in" help:"Document or picture to make copies of: PDF, PNG or JPEG."`
+	Out            string `short:"o" required:"" placeholder:"PATH" help:"The copy; with --to the folder of the copies."`
+	Name           string `placeholder:"NAME" help:"Whose copy it is."`
+	Email          string `placeholder:"ADDRESS" help:"Their mail address."`
+	To             string `placeholder:"CSV" help:"Make a copy for everybody in it: CSV whose header has name and email; other columns become fields of the mark."`
+	Mark           string `placeholder:"TEMPLATE" help:"Text of the mark, such as '{name}\\n{email} {date}'; \\n starts a new line."`
+	Password       string `placeholder:"P" help:"Lock the copies with this password. generate: with one of its own for each person; with --to they go to passwords.csv in the folder."`
+	OpenRestricted bool   `help:"Take a PDF with usage restrictions that opens without a password. Copies carry no such restrictions."`
 
 	AcceptUnsandboxed bool `name:"i-accept-unsandboxed-pdf" help:"Open the PDF even where the kernel cannot confine the process that does."`
 }
@@ -43,6 +47,10 @@ type order struct {
 func (c *stampCmd) Run(ctx context.Context, t *term) error {
 	c.Mark = strings.ReplaceAll(c.Mark, `\n`, "\n")
 	list, err := c.people()
+	if err != nil {
+		return err
+	}
+	style, err := c.style()
 	if err != nil {
 		return err
 	}
@@ -68,7 +76,7 @@ func (c *stampCmd) Run(ctx context.Context, t *term) error {
 		return err
 	}
 	cfg := watermark.DefaultConfig()
-	cfg.AcceptUnsandboxed = c.AcceptUnsandboxed
+	cfg.AcceptUnsandboxed, cfg.OpenRestricted = c.AcceptUnsandboxed, c.OpenRestricted
 	local, err := watermark.NewLocal(cfg, ring, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -77,8 +85,10 @@ func (c *stampCmd) Run(ctx context.Context, t *term) error {
 	if err != nil {
 		return err
 	}
-	p := &press{local: local, source: source, template: c.Mark, title: c.base(), copies: copies, now: t.now}
-	failed, err := p.run(ctx, t, orders)
+	started := time.Now()
+	failed, err := c.press(ctx, t, local, source, &press{
+		spec: mark.Spec{Template: c.Mark, Style: style}, title: c.base(), copies: copies, now: t.now,
+	}, orders)
 	var f *fault.Error
 	if errors.As(err, &f) {
 		return refuse(f.Reason, "%s: %s", c.In, f.Message)
@@ -89,12 +99,31 @@ func (c *stampCmd) Run(ctx context.Context, t *term) error {
 	if c.Password == generate && c.To == "" && len(failed) == 0 {
 		t.print("%s", orders[0].password)
 	}
-	return c.report(t, orders, failed)
+	return c.report(t, orders, failed, time.Since(started))
+}
+
+// press reads the source, once, and makes the copies.
+func (c *stampCmd) press(ctx context.Context, t *term, local *watermark.Local, source *os.File, p *press, orders []order) (map[int]error, error) {
+	info, err := source.Stat()
+	if err != nil {
+		return nil, err
+	}
+	p.mode = info.Mode().Perm()
+	p.source, err = local.Open(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	err = p.check(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return p.run(ctx, t, orders)
 }
 
 // base is the source's name without folder and ending.
 func (c *stampCmd) base() string {
-	return strings.TrimSuffix(filepath.Base(c.In), filepath.Ext(c.In))
+	base, _ := splitName(filepath.Base(c.In))
+	return base
 }
 
 // checkMark finds a field that nobody has before anything is made.
@@ -140,7 +169,7 @@ func (c *stampCmd) orders(list []people.Person, source *os.File) ([]order, error
 		if err != nil {
 			return nil, refuse("OUT_BAD", "the folder of the copies cannot be made: %v", err)
 		}
-		names := newOutNames(c.base())
+		names := newOutNames(filepath.Base(c.In))
 		for i, p := range list {
 			orders = append(orders, order{person: p, path: filepath.Join(c.Out, names.next(p.Name)), number: i + 1})
 		}
@@ -174,10 +203,20 @@ func (c *stampCmd) passwords(local *watermark.Local, orders []order) error {
 	return writePasswords(filepath.Join(c.Out, "passwords.csv"), orders)
 }
 
+// many copies are told with their rate.
+const many = 100
+
+func rate(n int, took time.Duration) string {
+	if n < many {
+		return ""
+	}
+	return fmt.Sprintf(" in %s, %.0f a second", took.Round(10*time.Millisecond), float64(n)/took.Seconds())
+}
+
 // report says what was made, and what was not and why.
-func (c *stampCmd) report(t *term, orders []order, failed map[int]error) error {
+func (c *stampCmd) report(t *term, orders []order, failed map[int]error, took time.Duration) error {
 	if len(failed) == 0 {
-		t.say("made %s: %s", plural(len(orders), "copy", "copies"), c.Out)
+		t.say("made %s%s: %s", plural(len(orders), "copy", "copies"), rate(len(orders), took), c.Out)
 		return nil
 	}
 	r := refuse("NOT_ALL_STAMPED", "%d of %s could not be made", len(failed), plural(len(orders), "copy", "copies"))

@@ -10,6 +10,8 @@ import (
 
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/filigreehq/filigree/services/cli/internal/api"
 )
 
 type statusCmd struct {
@@ -44,6 +46,9 @@ func (c *statusCmd) Run(ctx context.Context, t *term) error {
 	}
 	showStatus(t, d, recipients, c.hint())
 	showTroubles(t, troubles)
+	if stuck(d) {
+		return showBlocked(ctx, t, client, d)
+	}
 	return nil
 }
 
@@ -80,35 +85,135 @@ func showStatus(t *term, d *distributionv1.Distribution, recipients []*distribut
 	if t.colour {
 		state = strings.Replace(state, d.GetState(), paint(d.GetState()), 1)
 	}
-	fact := func(name, value string) {
-		fmt.Fprintf(t.out, "%-12s%s\n", name, value)
+	t.fact("title", d.GetTitle())
+	t.fact("id", d.GetId())
+	t.fact("production", d.GetProduction())
+	fmt.Fprintf(t.out, "%-12s%s%s\n", "state", state, since(t, d))
+	if d.GetState() == "paused" {
+		t.fact("paused", fmt.Sprintf("no step of it starts; to go on: filigree resume %s%s", d.GetId(), hint))
 	}
-	fact("title", clean(d.GetTitle()))
-	fact("id", clean(d.GetId()))
-	fact("production", clean(d.GetProduction()))
-	fact("state", state+since(t, d))
+	if d.GetError() != nil {
+		t.fact("stopped", why(d.GetError()))
+	}
 	if held(t, d) {
-		fact("held", fmt.Sprintf("until %s; to undo: filigree cancel %s%s", at(d.GetHeldUntil()), clean(d.GetId()), hint))
+		t.fact("held", fmt.Sprintf("until %s; to undo: filigree cancel %s%s", at(d.GetHeldUntil()), d.GetId(), hint))
 	}
-	fact("accepted", at(d.GetCreatedAt()))
+	if d.GetLateBy() != nil {
+		t.fact("late", fmt.Sprintf("by %s: it was to be over at %s", span(d.GetLateBy().AsDuration()), at(d.GetDeadline())))
+	}
+	showOrigin(t, d)
+	t.fact("accepted", at(d.GetCreatedAt()))
 	if d.GetStartedAt() != nil {
-		fact("started", at(d.GetStartedAt()))
+		t.fact("started", at(d.GetStartedAt()))
 	}
 	if d.GetEndedAt() != nil {
-		fact("ended", at(d.GetEndedAt()))
+		t.fact("ended", at(d.GetEndedAt()))
 	}
 	names := make([]string, len(d.GetFiles()))
 	for i, f := range d.GetFiles() {
 		names[i] = fileName(f)
 	}
-	fact("files", clean(strings.Join(names, ", ")))
-	fact("items", counts(d.GetItems()))
-	fact("recipients", counts(d.GetRecipients()))
+	t.fact("files", strings.Join(names, ", "))
+	t.fact("items", counts(d.GetItems()))
+	t.fact("recipients", counts(d.GetRecipients()))
 	if hasLinks(d) {
-		fact("links", links(recipients))
+		t.fact("links", links(recipients))
 	}
 	showSteps(t, d.GetSteps())
 }
+
+// showOrigin prints what d runs, where it is out of the ordinary, and which distributions started which.
+func showOrigin(t *term, d *distributionv1.Distribution) {
+	if name := d.GetDefinition().GetName(); name != "" && name != ordinary {
+		t.fact("definition", versioned(name, d.GetDefinition().GetVersion()))
+	}
+	if d.GetPriority() > 0 {
+		t.fact("priority", fmt.Sprint(d.GetPriority()))
+	}
+	if d.GetParent() != "" {
+		t.fact("part of", fmt.Sprintf("%s, as its step %s", d.GetParent(), d.GetParentStep()))
+	}
+	if all := d.GetChildren(); len(all) > 0 {
+		text := strings.Join(all[:min(examples, len(all))], ", ")
+		if more := len(all) - examples; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		t.fact("parts", text)
+	}
+}
+
+// ordinary is the definition that distributions run unless another is named.
+const ordinary = "send-documents"
+
+// stuck reports whether steps of d wait and nobody has one of their kind: there may be something in their way.
+func stuck(d *distributionv1.Distribution) bool {
+	for _, s := range d.GetSteps() {
+		if s.GetReady() > 0 && s.GetRunning() == 0 {
+			return !ended(d) && d.GetState() != "paused"
+		}
+	}
+	return false
+}
+
+// showBlocked prints what may be in the way of a distribution from outside: pauses, functions that nobody serves, limits
+// and shared resources that steps wait for.
+func showBlocked(ctx context.Context, t *term, client *api.Client, d *distributionv1.Distribution) error {
+	var lines []string
+	pauses, _, err := client.Pauses(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pauses.GetPauses() {
+		if p.GetProduction() == "" || p.GetProduction() == d.GetProduction() {
+			what, args := paused(p.GetFunction(), p.GetProduction())
+			lines = append(lines, what+" is paused; to go on: filigree resume "+args)
+		}
+	}
+	functions, _, err := client.Functions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range functions {
+		if f.GetBlocked() == "NO_WORKER" {
+			lines = append(lines, fmt.Sprintf("no worker serves the function %s; %s", f.GetName(), waiting(f.GetReady())))
+		}
+	}
+	for _, production := range []string{d.GetProduction(), ""} {
+		limits, _, err := client.Limits(ctx, production)
+		if err != nil {
+			return err
+		}
+		for _, l := range limits {
+			if l.GetWaiting() > 0 {
+				lines = append(lines, fmt.Sprintf("the limit %s lets %s; %s", called(production, l.GetName()), limitWords(l), waiting(l.GetWaiting())))
+			}
+		}
+		resources, _, err := client.Resources(ctx, production)
+		if err != nil {
+			return err
+		}
+		for _, r := range resources {
+			if n := r.GetLimit().GetWaiting(); n > 0 {
+				name := called(production, r.GetLimit().GetName())
+				line := fmt.Sprintf("the resource %s is %s (%s); %s", name, health(r), limitWords(r.GetLimit()), waiting(n))
+				if r.GetLastCode() != "" {
+					line += "; its last failure: " + lastFailure(r)
+				}
+				lines = append(lines, line)
+			}
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	fmt.Fprintln(t.out, "\nWhat stands in the way")
+	for _, line := range lines {
+		t.print("  %s", line)
+	}
+	return nil
+}
+
+func waiting(n int32) string { return plural(int(n), "step waits", "steps wait") }
 
 // links counts what became of links: "20: 18 active, 2 expired; 12 viewed, 5 downloaded".
 func links(recipients []*distributionv1.Recipient) string {
@@ -144,7 +249,7 @@ func since(t *term, d *distributionv1.Distribution) string {
 		begin = d.GetCreatedAt()
 	}
 	switch {
-	case begin == nil:
+	case begin == nil, d.GetState() == "paused": // since when it is paused is in its events
 		return ""
 	case d.GetEndedAt() != nil:
 		return ", took " + span(d.GetEndedAt().AsTime().Sub(begin.AsTime()))

@@ -16,6 +16,7 @@ import (
 
 // term is where a command writes, and what that can show.
 type term struct {
+	in       *os.File // what the command is given to read
 	out, err io.Writer
 	colour   bool // out is a terminal that wants colours
 	live     bool // err is a terminal: bars may move on it
@@ -25,7 +26,7 @@ type term struct {
 func newTerm(out, err *os.File) *term {
 	dumb := os.Getenv("TERM") == "dumb"
 	return &term{
-		out: out, err: err,
+		in: os.Stdin, out: out, err: err,
 		colour: isatty.IsTerminal(out.Fd()) && os.Getenv("NO_COLOR") == "" && !dumb,
 		live:   isatty.IsTerminal(err.Fd()) && !dumb,
 		now:    time.Now,
@@ -40,6 +41,19 @@ func (t *term) say(format string, args ...any) {
 // print prints a line of the result.
 func (t *term) print(format string, args ...any) {
 	fmt.Fprintf(t.out, "%s\n", clean(fmt.Sprintf(format, args...)))
+}
+
+// fact prints what is known of one side of something.
+func (t *term) fact(name, value string) {
+	t.print("%-12s%s", name, value)
+}
+
+// text prints lines of the result.
+func (t *term) text(s string) error {
+	for line := range strings.Lines(s) {
+		t.print("%s", strings.TrimSuffix(line, "\n"))
+	}
+	return nil
 }
 
 // document prints one JSON document, its content untouched.

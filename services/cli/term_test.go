@@ -1,8 +1,10 @@
 package cli_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +31,7 @@ func TestCleanLeavesNothingThatATerminalObeys(t *testing.T) {
 }
 
 func TestOutNamesAreSafeAndUnique(t *testing.T) {
-	got := cli.OutNames("Script v1", "Ada Lovelace", "ada lovelace", "Zoe\u0308", "Zoë", "../../etc/passwd", `a\b:c`, "x\u202ey", "Dr. No.", "..", "-rf")
+	got := cli.OutNames("Script v1.pdf", "Ada Lovelace", "ada lovelace", "Zoe\u0308", "Zoë", "../../etc/passwd", `a\b:c`, "x\u202ey", "Dr. No.", "..", "-rf")
 	want := []string{
 		"Script v1 - Ada Lovelace.pdf", "Script v1 - ada lovelace (2).pdf", "Script v1 - Zoe\u0308.pdf", "Script v1 - Zoë (2).pdf",
 		"Script v1 - _.._etc_passwd.pdf", "Script v1 - a_b_c.pdf", "Script v1 - x_y.pdf", "Script v1 - Dr. No.pdf", "Script v1 - .pdf", "Script v1 - -rf.pdf",
@@ -37,7 +39,16 @@ func TestOutNamesAreSafeAndUnique(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
-	long := cli.OutNames(strings.Repeat("é", 100), strings.Repeat("山", 85), strings.Repeat("山", 85))
+	// Copies have the ending of their source, and a name has dots of its own.
+	for source, want := range map[string]string{
+		"Stage.PNG": "Stage - Ada.PNG", "still.jpeg": "still - Ada.jpeg", "Draft 1.2": "Draft 1.2 - Ada", "Dr. No": "Dr. No - Ada",
+		"a.tar.gz": "a.tar - Ada.gz", "notes": "notes - Ada", "a.x:y": "a.x_y - Ada",
+	} {
+		if got := cli.OutNames(source, "Ada"); got[0] != want {
+			t.Errorf("a copy of %q is called %q, want %q", source, got[0], want)
+		}
+	}
+	long := cli.OutNames(strings.Repeat("é", 100)+".pdf", strings.Repeat("山", 85), strings.Repeat("山", 85))
 	for _, name := range long {
 		if len(name) > 240 || !strings.HasSuffix(name, ".pdf") {
 			t.Errorf("%d bytes: %q", len(name), name)
@@ -73,6 +84,39 @@ func TestTerminal(t *testing.T) {
 	_, stdout, _ = cli.Run([]string{"list"}, true, epoch)
 	if !strings.Contains(stdout, "\x1b[32mcompleted\x1b[0m") {
 		t.Errorf("list without colour: %q", stdout)
+	}
+}
+
+func TestStampingShowsItsRate(t *testing.T) {
+	dir := t.TempDir()
+	file, people := filepath.Join(dir, "a.pdf"), filepath.Join(dir, "people.csv")
+	err := writePDF(file, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := "name,email\n"
+	for i := range 300 {
+		list += fmt.Sprintf("Ada %d,ada%d@example.com\n", i, i)
+	}
+	write(t, people, list)
+	args := []string{"stamp", file, "--to", people, "-o", filepath.Join(dir, "out"), "--keys", filepath.Join(dir, "keys.json"), "--password", "generate"}
+	code, _, stderr := cli.Run(args, true, epoch)
+	if code != 0 || !strings.Contains(stderr, "stamping [") || !strings.Contains(stderr, " / 300 ") || !regexp.MustCompile(`made 300 copies in \S+, \d+ a second: `).MatchString(stderr) {
+		t.Errorf("stamp = %d, %q; want a bar with counts, and the rate", code, stderr)
+	}
+	if strings.Contains(stderr, "looking at pages") {
+		t.Errorf("%q tells of what takes no time", stderr)
+	}
+	code, _, stderr = cli.Run(args, false, epoch)
+	if code != 0 || strings.Contains(stderr, "stamping") {
+		t.Errorf("stamp = %d, %q; want no bar without a terminal", code, stderr)
+	}
+}
+
+func TestABarShowsWhenThereWasSomethingToWaitFor(t *testing.T) {
+	before, after := cli.LateBar()
+	if before != "" || !strings.Contains(after, "looking at pages 40 / 120 [") {
+		t.Errorf("got %q, then %q", before, after)
 	}
 }
 

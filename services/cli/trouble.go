@@ -117,11 +117,12 @@ func (ts *troubles) item(i *distributionv1.Item, told string) {
 			found = true
 			continue
 		}
-		switch s.GetState() {
-		case "failed":
+		switch {
+		case asksAgain(s):
+		case s.GetState() == "failed":
 			found = true
 			ts.add(s.GetName()+" failed", why(s.GetError()), whom, s.GetEndedAt(), nil)
-		case "retrying":
+		case s.GetState() == "retrying":
 			found = true
 			ts.add(s.GetName()+" retrying", why(s.GetError()), whom, s.GetEndedAt(), s.GetRetryAt())
 		}

@@ -1,9 +1,10 @@
 // Package api speaks Filigree's REST API for the command line.
 //
-// Reading, storing a file, cancelling and revoking are repeated when the connection breaks or the server says that trying
-// again can help. Creating a distribution is repeated too, with the same idempotency key, so that an answer lost on the
-// way never makes two of it. Nothing else that changes something is repeated. Repeats are bounded and stop with the
-// context; only Follow goes on for as long as its context lasts.
+// Reading, storing a file, and setting something to what it is to be (cancelling, revoking, pausing, a limit) are repeated
+// when the connection breaks or the server says that trying again can help. Creating a distribution or a batch is repeated
+// too, with the same idempotency key, so that an answer lost on the way never makes two of it. Nothing else that changes
+// something is repeated. Repeats are bounded and stop with the context; only Follow goes on for as long as its context
+// lasts.
 package api
 
 import (
@@ -190,6 +191,7 @@ func (c *Client) ask(ctx context.Context, call call) (io.ReadCloser, error) {
 		return nil, c.unreachable(ctx, err)
 	}
 	if resp.StatusCode/100 == 2 {
+		noteOf(ctx, resp.Header.Get("Filigree-Note"))
 		return resp.Body, nil
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))

@@ -123,7 +123,10 @@ func TestRefusalsAreNotRepeated(t *testing.T) {
 
 func TestWhatChangesSomethingWithoutKeyIsNotRepeated(t *testing.T) {
 	for name, f := range map[string]func(*api.Client) error{
-		"production": func(c *api.Client) error { _, _, err := c.CreateProduction(context.Background(), "", "x"); return err },
+		"production": func(c *api.Client) error {
+			_, _, err := c.CreateProduction(context.Background(), &directoryv1.CreateProductionRequest{Name: "x"})
+			return err
+		},
 		"token": func(c *api.Client) error {
 			_, _, err := c.CreateToken(context.Background(), &directoryv1.CreateTokenRequest{})
 			return err

@@ -42,9 +42,20 @@ func (c *Client) Productions(ctx context.Context) ([]*directoryv1.Production, []
 }
 
 // CreateProduction makes a production; an empty id lets the server make one of the name.
-func (c *Client) CreateProduction(ctx context.Context, id, name string) (*directoryv1.Production, json.RawMessage, error) {
+func (c *Client) CreateProduction(ctx context.Context, req *directoryv1.CreateProductionRequest) (*directoryv1.Production, json.RawMessage, error) {
 	p := &directoryv1.Production{}
-	data, err := c.post(ctx, join("productions"), &directoryv1.CreateProductionRequest{Id: id, Name: name})
+	data, err := c.post(ctx, join("productions"), req)
+	return p, data, decode(data, err, p)
+}
+
+// UpdateProduction changes a production's settings. Changing them to the same again is harmless, so it is repeated.
+func (c *Client) UpdateProduction(ctx context.Context, req *directoryv1.UpdateProductionRequest) (*directoryv1.Production, json.RawMessage, error) {
+	p := &directoryv1.Production{}
+	body, err := marshal(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := c.do(ctx, call{method: http.MethodPatch, path: join("productions", req.GetProduction()), json: body, tries: readTries})
 	return p, data, decode(data, err, p)
 }
 
@@ -217,13 +228,32 @@ func (c *Client) Revoke(ctx context.Context, production, id string) (*distributi
 	return answer, data, decode(data, err, answer)
 }
 
-// Retry runs what failed again, only these recipients' unless there are none. It is not repeated: a second call finds
-// nothing to retry and would hide the first one's answer.
-func (c *Client) Retry(ctx context.Context, production, id string, recipients []string) (*distributionv1.Distribution, json.RawMessage, error) {
+// Retry runs what failed again, as req says. It is not repeated: a second call finds nothing to retry and would hide the
+// first one's answer, or does everything once more.
+func (c *Client) Retry(ctx context.Context, req *distributionv1.RetryDistributionRequest) (*distributionv1.Distribution, json.RawMessage, error) {
 	d := &distributionv1.Distribution{}
-	path := join("productions", production, "distributions", id) + ":retry"
-	data, err := c.post(ctx, path, &distributionv1.RetryDistributionRequest{Recipients: recipients})
+	path := join("productions", req.GetProduction(), "distributions", req.GetDistribution()) + ":retry"
+	data, err := c.post(ctx, path, req)
 	return d, data, decode(data, err, d)
+}
+
+// Pause stops handing out a distribution's steps.
+func (c *Client) Pause(ctx context.Context, production, id string) (*distributionv1.Distribution, json.RawMessage, error) {
+	path := join("productions", production, "distributions", id) + ":pause"
+	return settle(ctx, c, http.MethodPost, path, &distributionv1.PauseDistributionRequest{}, &distributionv1.Distribution{})
+}
+
+// Resume goes on where Pause stopped.
+func (c *Client) Resume(ctx context.Context, production, id string) (*distributionv1.Distribution, json.RawMessage, error) {
+	path := join("productions", production, "distributions", id) + ":resume"
+	return settle(ctx, c, http.MethodPost, path, &distributionv1.ResumeDistributionRequest{}, &distributionv1.Distribution{})
+}
+
+// Graph draws a distribution, as "mermaid" or "dot".
+func (c *Client) Graph(ctx context.Context, production, id, format string) (string, error) {
+	answer, _, err := get(ctx, c, join("productions", production, "distributions", id, "graph"), url.Values{"format": {format}},
+		&distributionv1.GetDistributionGraphResponse{})
+	return answer.GetText(), err
 }
 
 // Resend sends to a recipient again, to another address or under another name unless these are empty. It is not
@@ -236,11 +266,42 @@ func (c *Client) Resend(ctx context.Context, production, id, recipient, email, n
 }
 
 func (c *Client) post(ctx context.Context, path string, req proto.Message) ([]byte, error) {
+	body, err := marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	return c.do(ctx, call{method: http.MethodPost, path: path, json: body})
+}
+
+func marshal(req proto.Message) ([]byte, error) {
 	body, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(req)
 	if err != nil {
 		return nil, fmt.Errorf("write the request: %w", err)
 	}
-	return c.do(ctx, call{method: http.MethodPost, path: path, json: body})
+	return body, nil
+}
+
+// get reads what stands at path into m, which it returns with what the server wrote.
+func get[T proto.Message](ctx context.Context, c *Client, path string, query url.Values, m T) (T, json.RawMessage, error) {
+	data, err := c.do(ctx, call{method: http.MethodGet, path: path, query: query, tries: readTries})
+	return m, data, decode(data, err, m)
+}
+
+// settle changes something to what req says and reads the answer into m. The same change again must be harmless: it is
+// repeated like reading.
+func settle[T proto.Message](ctx context.Context, c *Client, method, path string, req proto.Message, m T) (T, json.RawMessage, error) {
+	body, err := marshal(req)
+	if err != nil {
+		return m, nil, err
+	}
+	data, err := c.do(ctx, call{method: method, path: path, json: body, tries: readTries})
+	return m, data, decode(data, err, m)
+}
+
+// remove deletes what stands at path. It is not repeated: the second call would find nothing and say so.
+func (c *Client) remove(ctx context.Context, path string) error {
+	_, err := c.do(ctx, call{method: http.MethodDelete, path: path})
+	return err
 }
 
 // pages reads all pages of a list whose elements stand under field, each as message and as the server wrote it.
@@ -252,32 +313,11 @@ func pages[T proto.Message](ctx context.Context, c *Client, path, field string, 
 	var list []T
 	raws := []json.RawMessage{} // an empty list is [], not null
 	for {
-		data, err := c.do(ctx, call{method: http.MethodGet, path: path, query: q, tries: readTries})
+		part, partRaws, next, err := onePage(ctx, c, path, field, q, fresh)
 		if err != nil {
 			return nil, nil, err
 		}
-		var page map[string]json.RawMessage
-		var elements []json.RawMessage
-		var next string
-		err = json.Unmarshal(data, &page)
-		if err == nil && page[field] != nil {
-			err = json.Unmarshal(page[field], &elements)
-		}
-		if err == nil && page["next_page_token"] != nil {
-			err = json.Unmarshal(page["next_page_token"], &next)
-		}
-		if err != nil {
-			return nil, nil, unreadable(err)
-		}
-		for _, raw := range elements {
-			m := fresh()
-			err = decode(raw, nil, m)
-			if err != nil {
-				return nil, nil, err
-			}
-			list = append(list, m)
-		}
-		raws = append(raws, elements...)
+		list, raws = append(list, part...), append(raws, partRaws...)
 		if next == "" {
 			return list, raws, nil
 		}
@@ -286,6 +326,40 @@ func pages[T proto.Message](ctx context.Context, c *Client, path, field string, 
 		}
 		q.Set("page_token", next)
 	}
+}
+
+// whole reads a list that is not paged.
+func whole[T proto.Message](ctx context.Context, c *Client, path, field string, fresh func() T) ([]T, []json.RawMessage, error) {
+	list, raws, _, err := onePage(ctx, c, path, field, nil, fresh)
+	return list, raws, err
+}
+
+func onePage[T proto.Message](ctx context.Context, c *Client, path, field string, q url.Values, fresh func() T) (list []T, raws []json.RawMessage, next string, err error) {
+	data, err := c.do(ctx, call{method: http.MethodGet, path: path, query: q, tries: readTries})
+	if err != nil {
+		return nil, nil, "", err
+	}
+	var page map[string]json.RawMessage
+	raws = []json.RawMessage{} // an empty list is [], not null
+	err = json.Unmarshal(data, &page)
+	if err == nil && page[field] != nil {
+		err = json.Unmarshal(page[field], &raws)
+	}
+	if err == nil && page["next_page_token"] != nil {
+		err = json.Unmarshal(page["next_page_token"], &next)
+	}
+	if err != nil {
+		return nil, nil, "", unreadable(err)
+	}
+	for _, raw := range raws {
+		m := fresh()
+		err = decode(raw, nil, m)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		list = append(list, m)
+	}
+	return list, raws, next, nil
 }
 
 // decode reads data into m unless there is an error already. Fields that a newer server adds are left out.

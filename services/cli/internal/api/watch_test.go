@@ -154,7 +154,7 @@ func TestWhatSendsAgainIsNotRepeated(t *testing.T) {
 	if !errors.As(err, &gone) || len(a.asked) != 1 || a.asked[0].URL.RequestURI() != "/v1/productions/p/distributions/D1/recipients/D1.r7:resend" {
 		t.Errorf("Resend = %v after %d requests", err, len(a.asked))
 	}
-	_, _, err = c.Retry(t.Context(), "p", "D1", nil)
+	_, _, err = c.Retry(t.Context(), &distributionv1.RetryDistributionRequest{Production: "p", Distribution: "D1"})
 	if err == nil || len(a.asked) != 2 {
 		t.Errorf("Retry = %v after %d requests", err, len(a.asked)-1)
 	}
