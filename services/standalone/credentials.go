@@ -16,9 +16,13 @@ var roles = []string{"admin", "coordinator", "oncall"}
 
 // credentials is DIR/credentials.json: where this server is, and a token for each role. Only its owner may read it.
 type credentials struct {
-	URL     string            `json:"url"`
-	LinkURL string            `json:"link_url"`
-	Tokens  map[string]string `json:"tokens"`
+	URL     string `json:"url"`
+	LinkURL string `json:"link_url"`
+	// WorkerAddr is where functions of one's own fetch their tasks, if they may.
+	WorkerAddr string `json:"worker_addr,omitempty"`
+	// AdminAddr is where metrics are, if anywhere.
+	AdminAddr string            `json:"admin_addr,omitempty"`
+	Tokens    map[string]string `json:"tokens"`
 }
 
 // loadCredentials reads the file at path, or makes up credentials with fresh tokens if there is none. It writes nothing.

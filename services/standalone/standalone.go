@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/filigreehq/filigree/pkg/blob"
@@ -18,6 +19,8 @@ import (
 	"github.com/filigreehq/filigree/pkg/redisconf"
 	"github.com/filigreehq/filigree/pkg/run"
 	"github.com/filigreehq/filigree/pkg/sandbox"
+	"github.com/filigreehq/filigree/pkg/telemetry"
+	"github.com/filigreehq/filigree/pkg/worker"
 	"github.com/filigreehq/filigree/services/email"
 	"github.com/filigreehq/filigree/services/standalone/internal/outbox"
 	"github.com/filigreehq/filigree/services/standalone/internal/redisd"
@@ -35,7 +38,12 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--log-level: %w", err)
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	log := slog.New(worker.LogHandler(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})))
+	flush, err := telemetry.Start(ctx, "up", log)
+	if err != nil {
+		return err
+	}
+	defer flush()
 	dir, err := cfg.dir()
 	if err != nil {
 		return err
@@ -64,6 +72,27 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("serve links on %s: %w; choose another address with --link-addr", cfg.linkAddr(), err), lis.Close(), g.Stop())
 	}
+	if cfg.WorkerAddr != "" {
+		p.workers, err = net.Listen("tcp", cfg.WorkerAddr)
+		if err != nil {
+			return errors.Join(fmt.Errorf("serve workers on %s: %w; choose another address with --worker-addr", cfg.WorkerAddr, err), lis.Close(), links.Close(), g.Stop())
+		}
+		p.cfg.WorkerAddr = p.workers.Addr().String()
+		g.Closer("workers' address", func() error {
+			_ = p.workers.Close() // it is closed already if it served
+			return nil
+		})
+	}
+	if cfg.Admin != "" {
+		p.admin, err = net.Listen("tcp", cfg.Admin)
+		if err != nil {
+			return errors.Join(fmt.Errorf("serve on %s: %w; choose another address with --admin", cfg.Admin, err), lis.Close(), links.Close(), g.Stop())
+		}
+		g.Closer("admin address", func() error {
+			_ = p.admin.Close() // it is closed already if it served
+			return nil
+		})
+	}
 	url := cmp.Or(cfg.PublicURL, "http://"+lis.Addr().String())
 	p.cfg.LinkURL = cmp.Or(cfg.LinkURL, "http://"+links.Addr().String())
 	err = p.serve(ctx, g, lis, links, credentialsFile(dir), url)
@@ -85,20 +114,27 @@ func credentialsFile(dir string) string { return filepath.Join(dir, "credentials
 // resources are what services share.
 type resources struct {
 	cfg   Config
+	dir   string // the data folder
 	redis redis.UniversalClient
 	blobs *blob.Bucket
 	keys  *keyring.Ring
 	log   *slog.Logger
+	// metrics are what the services count, served on admin; that is nil when nobody is to see them.
+	metrics *prometheus.Registry
+	admin   net.Listener
+	// workers is where functions of one's own fetch tasks; nil when they may not. stopping ends calls of theirs that wait.
+	workers  net.Listener
+	stopping chan struct{}
 }
 
 // open opens the store, the blobs, the key ring and, without a mail server, the outbox.
 func open(ctx context.Context, cfg Config, dir string, g *run.Group, log *slog.Logger) (*resources, error) {
-	p := &resources{cfg: cfg, log: log}
+	p := &resources{cfg: cfg, dir: dir, log: log, metrics: run.NewMetrics(), stopping: make(chan struct{})}
 	opts, err := redisOptions(ctx, cfg, dir, g, log)
 	if err != nil {
 		return nil, err
 	}
-	p.redis = redis.NewUniversalClient(opts)
+	p.redis = redisconf.Connect(opts)
 	g.Closer("redis client", p.redis.Close)
 	if cfg.Redis != "" {
 		accepted, err := redisconf.Check(ctx, p.redis, cfg.AcceptUnsafeRedis)

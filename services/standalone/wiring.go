@@ -1,26 +1,39 @@
 package standalone
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 
 	"github.com/filigreehq/filigree/pkg/rpc"
 	"github.com/filigreehq/filigree/pkg/run"
 	"github.com/filigreehq/filigree/pkg/worker"
+	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
+	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
+	definitionv1 "github.com/filigreehq/filigree/proto/gen/filigree/definition/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
+	emailv1 "github.com/filigreehq/filigree/proto/gen/filigree/email/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
+	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
+	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/directory"
 	"github.com/filigreehq/filigree/services/email"
 	"github.com/filigreehq/filigree/services/gateway"
 	"github.com/filigreehq/filigree/services/link"
+	"github.com/filigreehq/filigree/services/observer"
 	"github.com/filigreehq/filigree/services/orchestrator"
 	"github.com/filigreehq/filigree/services/push"
 	"github.com/filigreehq/filigree/services/thumbnail"
@@ -40,7 +53,20 @@ func (p *resources) serve(ctx context.Context, g *run.Group, lis, links net.List
 	if err != nil {
 		return err
 	}
-	f, err := p.functions(ctx, connect)
+	// The observer serves the reads of services that others serve, too: it has a listener of its own.
+	observing := rpc.NewServer(p.log)
+	observe, stopObserving := rpc.InProcess(observing)
+	g.Closer("calls to the observer", func() error { stopObserving(); return nil })
+	var obs *observer.Server
+	if p.cfg.Observe {
+		obs, err = p.observer(connect, url)
+		if err != nil {
+			return err
+		}
+		g.Closer("index", obs.Close)
+		obs.Register(observing)
+	}
+	f, err := p.functions(ctx, connect, observe)
 	if err != nil {
 		return err
 	}
@@ -55,13 +81,17 @@ func (p *resources) serve(ctx context.Context, g *run.Group, lis, links net.List
 	}
 	g.Loop("directory", dir.Run)
 	g.Loop("orchestrator", orch.Run)
+	if obs != nil {
+		g.Loop("observer", obs.Run)
+	}
 	for _, w := range []struct {
 		name      string
 		slots     int
 		functions []worker.Function
 	}{
-		{"watermark", runtime.GOMAXPROCS(0), f.watermark.Functions()},
-		{"thumbnail", runtime.GOMAXPROCS(0), f.thumbnail.Functions()},
+		// These wait for the disk most of the time. What computes for long is bounded where it does.
+		{"watermark", 4 * runtime.GOMAXPROCS(0), f.watermark.Functions()},
+		{"thumbnail", 4 * runtime.GOMAXPROCS(0), f.thumbnail.Functions()},
 		{"link", 8, f.link.Functions()},
 		{"email", max(p.cfg.Email.Connections, 1), f.email.Functions()},
 		{"push", 16, f.push.Functions()},
@@ -75,17 +105,46 @@ func (p *resources) serve(ctx context.Context, g *run.Group, lis, links net.List
 	if err != nil {
 		return err
 	}
+	toObserver, err := p.toObserver(observe, "gateway")
+	if err != nil {
+		return err
+	}
 	cfg := gateway.DefaultConfig()
 	cfg.Addr = p.cfg.Addr
 	gate, err := gateway.New(cfg, gateway.Deps{
 		Directory: directoryv1.NewDirectoryServiceClient(conn), Files: filev1.NewFileServiceClient(conn),
-		Distributions: distributionv1.NewDistributionServiceClient(conn), Blobs: p.blobs, Log: p.log,
+		Credentials: credentialv1.NewCredentialServiceClient(conn), Distributions: distributionv1.NewDistributionServiceClient(conn),
+		Definitions: definitionv1.NewDefinitionServiceClient(conn), Control: controlv1.NewControlServiceClient(conn),
+		Schedules: schedulev1.NewScheduleServiceClient(conn), Thumbnails: thumbnailv1.NewThumbnailServiceClient(conn),
+		Observer: toObserver, Blobs: p.blobs, Log: p.log,
 	})
 	if err != nil {
 		return err
 	}
+	if p.workers != nil {
+		err = p.serveWorkers(g, orch)
+		if err != nil {
+			return err
+		}
+	}
+	if p.admin != nil {
+		g.Loop("admin", func(ctx context.Context) error { return run.ServeAdmin(ctx, p.admin, p.metrics, orch.Health, false) })
+		p.log.InfoContext(ctx, "metrics are served", "addr", p.admin.Addr().String())
+	}
 	g.Loop("links", func(ctx context.Context) error { return f.link.Serve(ctx, links) })
 	g.Loop("gateway", func(ctx context.Context) error { return gate.Serve(ctx, lis) })
+	return nil
+}
+
+// serveWorkers serves TaskService, and nothing else, to workers in other processes.
+func (p *resources) serveWorkers(g *run.Group, orch taskv1.TaskServiceServer) error {
+	srv, err := rpc.NewSecureServer(p.log, p.cfg.WorkerTLS)
+	if err != nil {
+		return fmt.Errorf("--worker-addr: %w", err)
+	}
+	taskv1.RegisterTaskServiceServer(srv, orch)
+	g.Loop("workers", func(ctx context.Context) error { return rpc.Serve(ctx, srv, p.workers) })
+	g.Closer("workers' calls", func() error { close(p.stopping); return nil })
 	return nil
 }
 
@@ -98,7 +157,7 @@ type functions struct {
 	push      *push.Server
 }
 
-func (p *resources) functions(ctx context.Context, connect connector) (functions, error) {
+func (p *resources) functions(ctx context.Context, connect, observe connector) (functions, error) {
 	var f functions
 	conn, err := connect("functions")
 	if err != nil {
@@ -119,7 +178,11 @@ func (p *resources) functions(ctx context.Context, connect connector) (functions
 	if err != nil {
 		return f, err
 	}
-	f.link, err = link.New(cfg, link.Deps{Redis: p.redis, Blobs: p.blobs, Keys: p.keys, Drive: drive, Log: p.log})
+	toObserver, err := p.toObserver(observe, "link")
+	if err != nil {
+		return f, err
+	}
+	f.link, err = link.New(cfg, link.Deps{Redis: p.redis, Blobs: p.blobs, Keys: p.keys, Drive: drive, Observer: toObserver, Log: p.log})
 	if err != nil {
 		return f, err
 	}
@@ -148,7 +211,43 @@ func (p *resources) orchestrator(ctx context.Context, connect connector) (*orche
 	}
 	return orchestrator.New(ctx, p.cfg.Orchestrator, orchestrator.Deps{
 		Redis: p.redis, Directory: directoryv1.NewDirectoryServiceClient(conn), Files: filev1.NewFileServiceClient(conn),
-		Links: linkv1.NewLinkServiceClient(conn), Log: p.log,
+		Credentials: credentialv1.NewCredentialServiceClient(conn), Links: linkv1.NewLinkServiceClient(conn), Log: p.log,
+		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"service": "orchestrator"}, p.metrics), Stopping: p.stopping,
+	})
+}
+
+// toObserver is a connection to the observer; nil when there is none.
+func (p *resources) toObserver(observe connector, name string) (grpc.ClientConnInterface, error) {
+	if !p.cfg.Observe {
+		return nil, nil
+	}
+	return observe(name)
+}
+
+func (p *resources) observer(connect connector, url string) (*observer.Server, error) {
+	conn, err := connect("observer")
+	if err != nil {
+		return nil, err
+	}
+	var replica redis.UniversalClient
+	if p.cfg.Replica != "" {
+		replica, err = observer.OpenReplica(p.cfg.Replica, "")
+		if err != nil {
+			return nil, err
+		}
+	}
+	dir := filepath.Join(p.dir, "observer")
+	err = os.MkdirAll(dir, 0o700)
+	if err != nil {
+		return nil, fmt.Errorf("make the observer's folder: %w", err)
+	}
+	cfg := p.cfg.Observer
+	cfg.PublicURL = cmp.Or(cfg.PublicURL, url)
+	return observer.New(cfg, observer.Deps{
+		Redis: p.redis, Replica: replica, Blobs: p.blobs, Keys: p.keys, Dir: dir,
+		Distributions: distributionv1.NewDistributionServiceClient(conn), Control: controlv1.NewControlServiceClient(conn),
+		Directory: directoryv1.NewDirectoryServiceClient(conn), Credentials: credentialv1.NewCredentialServiceClient(conn),
+		Links: linkv1.NewLinkServiceClient(conn), Email: emailv1.NewEmailServiceClient(conn), Log: p.log, Stopping: p.stopping,
 	})
 }
 
@@ -168,7 +267,10 @@ func (p *resources) credentials(ctx context.Context, dir *directory.Server, path
 			return fmt.Errorf("token of role %s in %s: %w", role, path, err)
 		}
 	}
-	creds.URL, creds.LinkURL = url, p.cfg.LinkURL
+	creds.URL, creds.LinkURL, creds.WorkerAddr, creds.AdminAddr = url, p.cfg.LinkURL, p.cfg.WorkerAddr, ""
+	if p.admin != nil {
+		creds.AdminAddr = p.admin.Addr().String()
+	}
 	return creds.save(path)
 }
 

@@ -97,52 +97,87 @@ var (
 	template = &watermarkv1.Mark{Template: "{name}\n{email}"}
 )
 
-// likeness is how near a thumbnail is to the copy's page. All are in grey, from 0 to 255.
+// likeness is how near a picture is to the copy's page. All are in grey, from 0 to 255.
 type likeness struct {
-	// apart is the mean distance of a pixel of the thumbnail to that of the copy, rendered by poppler in the same size.
+	// apart is the mean distance of a pixel of the picture to that of the copy, rendered by poppler in the same size.
 	apart float64
+	// off is the share of the pixels that are more than 24 apart.
+	off float64
 	// unmarked is the copy's mean distance to its source: what the mark itself does.
 	unmarked float64
 	// along is the correlation of what the mark changes in the one and in the other; 1 is the same.
 	along float64
-	// lacking is the share of the pixels that the copy's mark changes well visibly and the thumbnail's does not at all.
+	// lacking is the share of the pixels that the copy's mark changes well visibly and the picture's does not at all.
 	lacking float64
 }
 
 func (l likeness) String() string {
-	return fmt.Sprintf("apart %.2f of 255, mark itself %.2f, correlation %.3f, lacking %.4f", l.apart, l.unmarked, l.along, l.lacking)
+	return fmt.Sprintf("apart %.2f of 255, off %.4f, mark itself %.2f, correlation %.3f, lacking %.4f", l.apart, l.off, l.unmarked, l.along, l.lacking)
 }
 
-// compare makes a copy and a thumbnail of it, and looks at both.
-func (b bundle) compare(t *testing.T, file *watermarkv1.File, page, width int) (likeness, error) {
+// compare makes a copy and a preview of one of its pages in each format, and looks at all.
+func (b bundle) compare(t *testing.T, file *watermarkv1.File, page, width int) (png, jpeg likeness, err error) {
 	t.Helper()
-	thumb, err := b.thumbnail.Render(t.Context(), &thumbnailv1.RenderRequest{
-		Production: production, File: file, Mark: template, Fields: somebody, Item: "d.r1.f1", Page: int32(page), Width: int32(width),
-	})
-	if err != nil {
-		return likeness{}, err
-	}
 	stamped, err := b.watermark.Stamp(t.Context(), &watermarkv1.StampRequest{
 		Production: production, File: file, Mark: template, Fields: somebody, Item: "d.r1.f1",
 	})
 	if err != nil {
-		return likeness{}, err
+		return png, jpeg, err
 	}
-	picture, _, err := image.Decode(bytes.NewReader(b.read(t, thumb.GetArtifact().GetKey())))
+	var want, plain []byte
+	for format, l := range map[thumbnailv1.Format]*likeness{thumbnailv1.Format_FORMAT_PNG: &png, thumbnailv1.Format_FORMAT_JPEG: &jpeg} {
+		picture, err := b.preview(t, &thumbnailv1.PreviewRequest{
+			Production: production, File: file, Mark: template, Fields: somebody, Page: int32(page), Width: int32(width), Format: format,
+		})
+		if err != nil {
+			return png, jpeg, err
+		}
+		size := picture.Bounds().Size()
+		have := gray(picture)
+		if want == nil {
+			want = b.render(t, stamped.GetArtifact().GetKey(), page, size)
+			plain = b.render(t, "src/"+production+"/"+file.GetSha256(), page, size)
+		}
+		*l = measure(have, want, plain)
+		if dir := os.Getenv("FILIGREE_LOOK"); dir != "" {
+			look(t, filepath.Join(dir, fmt.Sprintf("%.40s-%d-%s.png", strings.ReplaceAll(file.GetName(), "/", "-"), page, format)), size, have, want)
+		}
+	}
+	return png, jpeg, nil
+}
+
+// preview is the picture that a coordinator sees.
+func (b bundle) preview(t *testing.T, req *thumbnailv1.PreviewRequest) (image.Image, error) {
+	t.Helper()
+	data, err := b.previewed(t, req)
+	if err != nil {
+		return nil, err
+	}
+	picture, _, err := image.Decode(bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := picture.Bounds().Size()
-	if size.X != int(thumb.GetWidth()) || size.Y != int(thumb.GetHeight()) {
-		t.Errorf("the picture is %v, announced are %d by %d", size, thumb.GetWidth(), thumb.GetHeight())
+	return picture, nil
+}
+
+// previewed are the bytes of a preview.
+func (b bundle) previewed(t *testing.T, req *thumbnailv1.PreviewRequest) ([]byte, error) {
+	t.Helper()
+	stream, err := b.thumbnail.Preview(t.Context(), req)
+	if err != nil {
+		return nil, err
 	}
-	have := gray(picture)
-	want := b.render(t, stamped.GetArtifact().GetKey(), page, size)
-	plain := b.render(t, "src/"+production+"/"+file.GetSha256(), page, size)
-	if dir := os.Getenv("FILIGREE_LOOK"); dir != "" {
-		look(t, filepath.Join(dir, fmt.Sprintf("%.40s-%d.png", strings.ReplaceAll(file.GetName(), "/", "-"), page)), size, have, want)
+	var data []byte
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return data, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, m.GetData()...)
 	}
-	return measure(have, want, plain), nil
 }
 
 func measure(have, want, plain []byte) (l likeness) {
@@ -152,6 +187,9 @@ func measure(have, want, plain []byte) (l likeness) {
 		l.apart += math.Abs(x - y)
 		l.unmarked += math.Abs(y)
 		xy, xx, yy = xy+x*y, xx+x*x, yy+y*y
+		if math.Abs(x-y) > 24 {
+			l.off++
+		}
 		if math.Abs(y) >= 24 {
 			strong++
 			if math.Abs(x) < 3 {
@@ -160,7 +198,7 @@ func measure(have, want, plain []byte) (l likeness) {
 		}
 	}
 	n := float64(len(have))
-	l.apart, l.unmarked = l.apart/n, l.unmarked/n
+	l.apart, l.off, l.unmarked = l.apart/n, l.off/n, l.unmarked/n
 	l.along = xy / math.Sqrt(xx*yy)
 	l.lacking = lost / max(1, strong)
 	return l
@@ -195,8 +233,13 @@ func (b bundle) read(t *testing.T, key string) []byte {
 // render has poppler draw a page of a stored document, in grey, into exactly size.
 func (b bundle) render(t *testing.T, key string, page int, size image.Point) []byte {
 	t.Helper()
+	return render(t, b.read(t, key), page, size)
+}
+
+func render(t *testing.T, document []byte, page int, size image.Point) []byte {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "doc.pdf")
-	err := os.WriteFile(path, b.read(t, key), 0o600)
+	err := os.WriteFile(path, document, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func (s *Server) command(binary, socket string) (*exec.Cmd, error) {
 	cmd := exec.Command(binary,
 		"--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--protected-mode", "yes",
 		"--dir", s.data, "--appendonly", "yes", "--appendfsync", s.cfg.Fsync, "--aof-load-truncated", "yes",
-		"--no-appendfsync-on-rewrite", "no", "--save", "",
+		"--no-appendfsync-on-rewrite", "no", "--save", "", "--hash-max-listpack-value", "512",
 		"--maxmemory", "0", "--maxmemory-policy", "noeviction",
 		"--daemonize", "no", "--loglevel", "notice", "--logfile", s.log.path)
 	cmd.Dir = s.data

@@ -76,6 +76,7 @@ func (s *Server) chooseSocket() (string, error) {
 	}
 	path = filepath.Join(dir, socketName)
 	if len(path) > longestSocket {
+		_ = os.Remove(dir) // nobody will use it
 		return "", fmt.Errorf("%s is longer than the %d bytes of a socket's path: set TMPDIR to a shorter folder", path, longestSocket)
 	}
 	return path, nil

@@ -187,6 +187,21 @@ func TestLongFolder(t *testing.T) {
 	must(t, client(t, s).Ping(t.Context()).Err())
 }
 
+// Where the temporary folder is too deep as well there is nothing to be done, and nothing is left behind.
+func TestLongTemporaryFolder(t *testing.T) {
+	needsRedis(t)
+	tmp := longFolder(t)
+	t.Setenv("TMPDIR", tmp)
+	_, err := redisd.Start(t.Context(), redisd.Config{Dir: filepath.Join(tmp, "data")})
+	if err == nil || !strings.Contains(err.Error(), "set TMPDIR to a shorter folder") {
+		t.Errorf("got %v, want to be told to set TMPDIR", err)
+	}
+	left, err := filepath.Glob(filepath.Join(tmp, "filigree-redis-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+}
+
 func TestAppendOnlyFileCutAtItsEnd(t *testing.T) {
 	t.Parallel()
 	for _, cut := range []int64{1, 7, 29} {
