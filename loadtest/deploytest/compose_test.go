@@ -45,7 +45,7 @@ func composed(t *testing.T, secrets string, overlays ...string) map[string]conta
 			}
 		}
 		for name, value := range s.at("environment").fields() {
-			c.env[name] = value.text()
+			c.env[name] = filled(value.text())
 		}
 		for _, overlay := range overlays {
 			more := read(t, filepath.Join(deploy, overlay))[0]

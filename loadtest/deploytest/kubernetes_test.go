@@ -40,10 +40,21 @@ func manifests(t *testing.T) cluster {
 	return all
 }
 
+// ours are what runs our services: the deployments, and what has a disk of its own.
+func (c cluster) ours() map[string]node {
+	all := maps.Clone(c["Deployment"])
+	for name, n := range c["StatefulSet"] {
+		if programs[name].flags != nil {
+			all[name] = n
+		}
+	}
+	return all
+}
+
 // pod is the only container of a deployment, as a service's process; variables from Secrets are "secret".
 func (c cluster) pod(t *testing.T, name string) container {
 	t.Helper()
-	containers := c["Deployment"][name].at("spec", "template", "spec", "containers").list()
+	containers := c.ours()[name].at("spec", "template", "spec", "containers").list()
 	if len(containers) != 1 {
 		t.Fatalf("deployment %s has %d containers", name, len(containers))
 	}
@@ -62,7 +73,7 @@ func (c cluster) pod(t *testing.T, name string) container {
 				if from.at("optional").value != true {
 					t.Errorf("%s: ConfigMap %s has no %s", name, from.at("name").text(), from.at("key").text())
 				}
-				if _, ok := programs[name].flags[flagOf(name, variable)]; !ok {
+				if _, ok := programs[name].flags[flagOf(name, variable)]; !ok && !slices.Contains(telemetry, variable) {
 					t.Errorf("%s reads no variable %s", name, variable)
 				}
 				continue
@@ -71,7 +82,7 @@ func (c cluster) pod(t *testing.T, name string) container {
 		case e.at("valueFrom", "secretKeyRef").there():
 			value = "secret"
 		}
-		if strings.HasPrefix(variable, "FILIGREE_") || strings.HasPrefix(variable, "AWS_") {
+		if strings.HasPrefix(variable, "FILIGREE_") || strings.HasPrefix(variable, "AWS_") || strings.HasPrefix(variable, "OTEL_") {
 			p.env[variable] = value
 		} else {
 			own[variable] = value
@@ -108,8 +119,8 @@ func flagOf(service, variable string) string {
 func TestKubernetesStartsEveryServiceWithFlagsItKnows(t *testing.T) {
 	t.Parallel()
 	all := manifests(t)
-	everybody(t, slices.Collect(maps.Keys(all["Deployment"])))
-	for name := range all["Deployment"] {
+	everybody(t, slices.Collect(maps.Keys(all.ours())))
+	for name := range all.ours() {
 		p := all.pod(t, name)
 		p.check(t)
 		if _, tls := p.flag("tls-key"); !tls {
@@ -122,7 +133,7 @@ func TestKubernetesStartsEveryServiceWithFlagsItKnows(t *testing.T) {
 func TestKubernetesServicesReachEachOther(t *testing.T) {
 	t.Parallel()
 	all := manifests(t)
-	for name := range all["Deployment"] {
+	for name := range all.ours() {
 		p := all.pod(t, name)
 		peers := p.peers(t)
 		wanted := map[string]int{}
@@ -227,7 +238,7 @@ func TestKubernetesNamesLeadSomewhere(t *testing.T) {
 			t.Errorf("autoscaler %s scales nothing, or what has a fixed number of replicas", name)
 		}
 	}
-	for name, d := range all["Deployment"] {
+	for name, d := range all.ours() {
 		if _, scaled := all["HorizontalPodAutoscaler"][name]; !scaled && d.at("spec", "replicas").number() < 2 {
 			t.Errorf("deployment %s has fewer than two replicas: a disruption budget of one at a time would stop it", name)
 		}
@@ -281,8 +292,8 @@ func TestKubernetesPodsAreConfined(t *testing.T) {
 			}
 		}
 	}
-	for name := range all["Deployment"] {
-		c := all["Deployment"][name].at("spec", "template", "spec", "containers").list()[0]
+	for name := range all.ours() {
+		c := all.ours()[name].at("spec", "template", "spec", "containers").list()[0]
 		for probe, path := range map[string]string{"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"} {
 			if c.at(probe, "httpGet", "path").text() != path {
 				t.Errorf("%s: %s does not ask %s", name, probe, path)

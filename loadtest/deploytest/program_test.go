@@ -122,6 +122,9 @@ func ask(ctx context.Context, path string) (program, error) {
 	return p, nil
 }
 
+// telemetry are variables of OpenTelemetry that every service heeds.
+var telemetry = []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
+
 // A container is a service's process as a manifest starts it.
 type container struct {
 	service string
@@ -183,7 +186,7 @@ func (c container) check(t *testing.T) {
 			t.Errorf("%s knows no flag --%s; it has %s", c.service, m[1], slices.Sorted(maps.Keys(p.flags)))
 		}
 	}
-	known := slices.Concat(slices.Collect(maps.Values(p.flags)), c.ours, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"})
+	known := slices.Concat(slices.Collect(maps.Values(p.flags)), c.ours, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}, telemetry)
 	for name := range c.env {
 		if !slices.Contains(known, name) {
 			t.Errorf("%s reads no variable %s", c.service, name)

@@ -24,7 +24,7 @@ func TestPrometheusFindsPodsByWhatTheyAreCalled(t *testing.T) {
 	if got := job.at("relabel_configs").list()[0].at("regex").text(); got != "filigree;admin" {
 		t.Errorf("it keeps %q", got)
 	}
-	for name, d := range manifests(t)["Deployment"] {
+	for name, d := range manifests(t).ours() {
 		pod := d.at("spec", "template")
 		if pod.at("metadata", "labels", "app.kubernetes.io/part-of").text() != "filigree" || !hasPort(pod, "admin") {
 			t.Errorf("it does not find %s", name)

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -45,15 +43,7 @@ func blows(seed uint64, n int32) []blow {
 // Three documents to 20 people while everything is killed: whatever was running, each item has one final state in the
 // end, everybody has their mail with three copies, and who has it twice is flagged.
 func TestChaos(t *testing.T) {
-	seeds := 1
-	if text := os.Getenv("FILIGREE_CHAOS_SEEDS"); text != "" {
-		var err error
-		seeds, err = strconv.Atoi(text)
-		if err != nil || seeds < 1 {
-			t.Fatalf("FILIGREE_CHAOS_SEEDS=%q is not a number of runs", text)
-		}
-	}
-	for seed := range seeds {
+	for seed := range size(t, "FILIGREE_CHAOS_SEEDS", 1) {
 		t.Run(fmt.Sprintf("seed %d", seed+1), func(t *testing.T) {
 			t.Parallel()
 			chaos(t, uint64(seed+1))

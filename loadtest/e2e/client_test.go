@@ -121,8 +121,11 @@ func (c *client) distribution(id string) (*distributionv1.Distribution, error) {
 	return d, c.get("/distributions/"+id, d)
 }
 
-func (c *client) cancel(id string) (*distributionv1.Distribution, error) {
-	text, err := c.call(http.MethodPost, "/distributions/"+id+":cancel", []byte("{}"), nil)
+func (c *client) cancel(id string) (*distributionv1.Distribution, error) { return c.tell(id, "cancel") }
+
+// tell has something be done with a distribution: cancel, pause, resume.
+func (c *client) tell(id, what string) (*distributionv1.Distribution, error) {
+	text, err := c.call(http.MethodPost, "/distributions/"+id+":"+what, []byte("{}"), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,20 @@ func credentials(t *testing.T, path string) (url string, tokens map[string]strin
 		t.Fatalf("%s: %v", path, err)
 	}
 	return c.URL, c.Tokens
+}
+
+// size is a number that the environment may set, for the full size of a test.
+func size(t *testing.T, name string, small int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return small
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%q is not a number from 1 on", name, text)
+	}
+	return n
 }
 
 // need skips a test that lacks programs; with CI set that is a failure, as nothing would be shown.

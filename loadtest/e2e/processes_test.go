@@ -32,6 +32,7 @@ type fleet struct {
 	front   string              // where the gateway serves
 	links   string              // where recipients are served
 	token   string              // of role admin
+	counts  map[string]int      // replicas that are not as many as usual
 	running map[string]*exec.Cmd
 	gone    map[string]chan struct{}
 	mu      sync.Mutex
@@ -42,14 +43,20 @@ var replicas = []struct {
 	service string
 	n       int
 }{
-	{"link", 2}, {"watermark", 2}, {"directory", 2}, {"orchestrator", 2}, {"thumbnail", 2}, {"email", 2}, {"push", 2}, {"gateway", 1},
+	{"link", 2}, {"watermark", 2}, {"directory", 2}, {"orchestrator", 2}, {"thumbnail", 2}, {"email", 2}, {"push", 2}, {"observer", 1}, {"gateway", 1},
 }
 
 // startFleet starts everything. secure is mutual TLS between services; s3 keeps documents in a real S3 server.
 func startFleet(t *testing.T, secure, s3 bool) *fleet {
 	t.Helper()
+	return startFleetOf(t, secure, s3, nil)
+}
+
+// startFleetOf starts other numbers of some services than usual.
+func startFleetOf(t *testing.T, secure, s3 bool, counts map[string]int) *fleet {
+	t.Helper()
 	need(t, "redis-server")
-	f := &fleet{t: t, dir: t.TempDir(), secure: secure, ports: map[string][]string{}, running: map[string]*exec.Cmd{}, gone: map[string]chan struct{}{}}
+	f := &fleet{t: t, dir: t.TempDir(), secure: secure, counts: counts, ports: map[string][]string{}, running: map[string]*exec.Cmd{}, gone: map[string]chan struct{}{}}
 	f.mail = serveMail(t, nil)
 	f.blob = filepath.Join(f.dir, "blobs")
 	if s3 {
@@ -67,7 +74,7 @@ func startFleet(t *testing.T, secure, s3 bool) *fleet {
 		f.certificates()
 	}
 	for _, r := range replicas {
-		for range r.n {
+		for range f.count(r.service, r.n) {
 			f.ports[r.service] = append(f.ports[r.service], freePort(t))
 		}
 	}
@@ -75,11 +82,20 @@ func startFleet(t *testing.T, secure, s3 bool) *fleet {
 	t.Cleanup(f.stop)
 	f.startRedis()
 	for _, r := range replicas {
-		for i := range r.n {
+		for i := range f.count(r.service, r.n) {
 			f.start(r.service, i)
 		}
 	}
 	return f
+}
+
+// count is how many replicas there are of a service that usually has so many.
+func (f *fleet) count(service string, usually int) int {
+	n, other := f.counts[service]
+	if other {
+		return n
+	}
+	return usually
 }
 
 func (f *fleet) write(name string, data []byte) {
@@ -146,17 +162,21 @@ func (f *fleet) flags(service string, i int) []string {
 		flag, value string
 		services    []string
 	}{
-		{"--redis", "unix://" + f.socket(), []string{"orchestrator", "directory", "link"}},
-		{"--keys", filepath.Join(f.dir, "keys.json"), []string{"directory", "watermark", "link"}},
-		{"--blob", f.blob, []string{"directory", "watermark", "thumbnail", "link", "email", "gateway"}},
-		{"--orchestrator", at("orchestrator"), []string{"watermark", "thumbnail", "link", "email", "push", "gateway"}},
-		{"--directory", at("directory"), []string{"orchestrator", "push", "gateway"}},
+		{"--redis", "unix://" + f.socket(), []string{"orchestrator", "directory", "link", "observer"}},
+		{"--keys", filepath.Join(f.dir, "keys.json"), []string{"directory", "watermark", "link", "observer"}},
+		{"--blob", f.blob, []string{"directory", "watermark", "thumbnail", "link", "email", "gateway", "observer"}},
+		{"--orchestrator", at("orchestrator"), []string{"watermark", "thumbnail", "link", "email", "push", "gateway", "observer"}},
+		{"--directory", at("directory"), []string{"orchestrator", "push", "gateway", "observer"}},
 		{"--watermark", at("watermark"), []string{"directory", "thumbnail"}},
-		{"--link", at("link"), []string{"orchestrator", "email"}},
+		{"--thumbnail", at("thumbnail"), []string{"gateway"}},
+		{"--link", at("link"), []string{"orchestrator", "email", "observer"}},
+		{"--observer", at("observer"), []string{"gateway", "link"}},
+		{"--data", filepath.Join(f.dir, fmt.Sprint("observer-", i)), []string{"observer"}},
 		{"--admin-token", f.token, []string{"directory"}},
 		{"--smtp", f.mail.url(), []string{"email"}},
 		{"--from", "office@example.com", []string{"email"}},
 		{"--retry-after", "1s", []string{"email"}},
+		{"--hello", helloOf(service, i), []string{"email"}},
 	} {
 		if slices.Contains(need.services, service) {
 			flags = append(flags, need.flag, need.value)
@@ -172,6 +192,9 @@ func (f *fleet) flags(service string, i int) []string {
 	}
 	return flags
 }
+
+// helloOf is the name by which the mail server knows a replica.
+func helloOf(service string, i int) string { return fmt.Sprint(service, "-", i, ".test") }
 
 // start starts a replica of a service and waits until it is ready.
 func (f *fleet) start(service string, i int) {
@@ -232,10 +255,22 @@ func (f *fleet) kill(name string) {
 	<-gone
 }
 
+// signal sends a signal to a process.
+func (f *fleet) signal(name string, s os.Signal) {
+	f.t.Helper()
+	f.mu.Lock()
+	cmd := f.running[name]
+	f.mu.Unlock()
+	err := cmd.Process.Signal(s)
+	if err != nil {
+		f.t.Errorf("send %v to %s: %v", s, name, err)
+	}
+}
+
 // stop ends everything, in order, and tells what a failed test may want to know.
 func (f *fleet) stop() {
 	for i := len(replicas) - 1; i >= 0; i-- {
-		for n := range replicas[i].n {
+		for n := range f.count(replicas[i].service, replicas[i].n) {
 			name := fmt.Sprint(replicas[i].service, "-", n)
 			cmd := f.running[name]
 			if cmd == nil {

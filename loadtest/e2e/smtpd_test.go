@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/filigreehq/filigree/loadtest/internal/ledger"
 )
@@ -38,8 +39,17 @@ type mailServer struct {
 	greeted int
 	tried   map[string]int // attempts by recipient
 	waiting int            // mails that wait at a gate
+	slow    time.Duration  // what each DATA and each final dot takes
+	door    chan struct{}  // while it is there, every third mail that begins waits for its end
+	begun   []*sending
 	closed  bool
 	done    sync.WaitGroup
+}
+
+// sending is one mail that was begun.
+type sending struct {
+	to, by    string // the recipient; the name that the sender greeted with
+	data, dot time.Time
 }
 
 // serveMail starts a mail server that ends with the test.
@@ -59,6 +69,7 @@ func (s *mailServer) url() string { return "smtp://" + s.lis.Addr().String() }
 
 func (s *mailServer) close() {
 	_ = s.lis.Close() // it was only listened on
+	s.open()
 	s.mu.Lock()
 	s.closed = true
 	for c := range s.conns {
@@ -104,6 +115,65 @@ func (s *mailServer) attempts(to string) int {
 	return s.tried[to]
 }
 
+// slowly makes each DATA and each final dot take so long from now on.
+func (s *mailServer) slowly(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow = d
+}
+
+// shut keeps every third mail that begins waiting for the answer to DATA, until open.
+func (s *mailServer) shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.door = make(chan struct{})
+}
+
+func (s *mailServer) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.door != nil {
+		close(s.door)
+		s.door = nil
+	}
+}
+
+// sendings are all mails that were begun, in the order of their DATA.
+func (s *mailServer) sendings() []sending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []sending
+	for _, m := range s.begun {
+		all = append(all, *m)
+	}
+	return all
+}
+
+// begin notes that a mail begins, and returns when it may go on.
+func (s *mailServer) begin(to, by string) *sending {
+	s.mu.Lock()
+	m := &sending{to: to, by: by, data: time.Now()}
+	s.begun = append(s.begun, m)
+	slow, door := s.slow, s.door
+	if len(s.begun)%3 != 0 {
+		door = nil
+	}
+	s.mu.Unlock()
+	<-time.After(slow)
+	if door != nil {
+		<-door
+	}
+	return m
+}
+
+// dotted notes that a mail is complete, and returns how long the answer takes.
+func (s *mailServer) dotted(m *sending) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.dot = time.Now()
+	return s.slow
+}
+
 // held is how many mails wait at a gate.
 func (s *mailServer) held() int {
 	s.mu.Lock()
@@ -134,6 +204,7 @@ func (s *mailServer) talk(c net.Conn, greeting string) {
 		return
 	}
 	var now turn
+	var to, by string
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -143,14 +214,15 @@ func (s *mailServer) talk(c net.Conn, greeting string) {
 		answer := "250 2.0.0 fine"
 		switch strings.ToUpper(verb) {
 		case "EHLO":
+			by = rest
 			answer = "250-mail.test\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 50000000"
 		case "RCPT":
 			_, address, _ := strings.Cut(rest, "<")
 			address, _, _ = strings.Cut(address, ">")
-			now = s.next(address)
+			now, to = s.next(address), address
 			answer = or(now.rcpt, answer)
 		case "DATA":
-			if !s.data(r, c, say, now) {
+			if !s.data(r, c, say, now, to, by) {
 				return
 			}
 			continue
@@ -165,7 +237,8 @@ func (s *mailServer) talk(c net.Conn, greeting string) {
 }
 
 // data takes a mail; it reports whether the conversation goes on.
-func (s *mailServer) data(r *bufio.Reader, c net.Conn, say func(string) bool, now turn) bool {
+func (s *mailServer) data(r *bufio.Reader, c net.Conn, say func(string) bool, now turn, to, by string) bool {
+	m := s.begin(to, by)
 	if now.gate != nil {
 		s.mu.Lock()
 		s.waiting++
@@ -189,6 +262,7 @@ func (s *mailServer) data(r *bufio.Reader, c net.Conn, say func(string) bool, no
 		}
 		text.WriteString(strings.TrimPrefix(line, "."))
 	}
+	slow := s.dotted(m)
 	if now.dot == "" && !now.lost {
 		s.box.Add(text.Bytes())
 	}
@@ -199,6 +273,7 @@ func (s *mailServer) data(r *bufio.Reader, c net.Conn, say func(string) bool, no
 		_, _ = c.Read(make([]byte, 1)) // until the other side has had enough
 		return false
 	}
+	<-time.After(slow)
 	return say(or(now.dot, "250 2.0.0 taken"))
 }
 

@@ -27,7 +27,9 @@ func whose(t *testing.T, doc document, copies []copyFile, people string) {
 				nearest, who = d, email
 			}
 		}
-		if own > nearest/2 {
+		// What is woven into a page lies elsewhere under another key, so its own differs, too, on a small page by nearly half of
+		// what a stranger's does.
+		if own > nearest*2/3 {
 			t.Errorf("the copy of %s looks like that of %s: %.4f of the page differ, %.4f from its own", c.person.GetEmail(), who, nearest, own)
 		}
 	}

@@ -31,11 +31,16 @@ type row struct {
 	scene int // of a heading
 }
 
+// Draft is the screenplay as its n-th draft: another document for each n, of the same length.
+func Draft(n int) ([]byte, error) { return screenplay(fmt.Sprint("DRAFT ", n)) }
+
 // script makes the screenplay.
-func script() ([]byte, error) {
+func script() ([]byte, error) { return screenplay("FULL BLUE DRAFT") }
+
+func screenplay(draft string) ([]byte, error) {
 	doc := newDocument("P", "The Lamplighters")
 	latin := doc.UnicodeTranslatorFromDescriptor("")
-	titlePage(doc, latin)
+	titlePage(doc, latin, draft)
 	for i, page := range paginate(newWriter().write()) {
 		doc.AddPage()
 		doc.SetFont("Courier", "", 12)
@@ -61,7 +66,7 @@ func script() ([]byte, error) {
 	return finish(doc)
 }
 
-func titlePage(doc *fpdf.Fpdf, latin func(string) string) {
+func titlePage(doc *fpdf.Fpdf, latin func(string) string, draft string) {
 	doc.AddPage()
 	center := func(y float64, size float64, style, text string) {
 		doc.SetFont("Courier", style, size)
@@ -71,7 +76,7 @@ func titlePage(doc *fpdf.Fpdf, latin func(string) string) {
 	center(3.4*inch, 24, "B", "THE LAMPLIGHTERS")
 	center(4.0*inch, 12, "", "Original screenplay by")
 	center(4.35*inch, 12, "", "N. Q. Example")
-	center(5.4*inch, 12, "", "FULL BLUE DRAFT")
+	center(5.4*inch, 12, "", draft)
 	center(5.65*inch, 12, "", "2 November 2026")
 	doc.SetFont("Courier", "", 10)
 	for i, line := range []string{

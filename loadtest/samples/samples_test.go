@@ -11,6 +11,24 @@ import (
 	"github.com/filigreehq/filigree/loadtest/samples"
 )
 
+func TestDraft(t *testing.T) {
+	t.Parallel()
+	var drafts [2][]byte
+	for i := range drafts {
+		var err error
+		drafts[i], err = samples.Draft(i + 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if bytes.Equal(drafts[0], drafts[1]) {
+		t.Error("the first draft and the second are the same bytes")
+	}
+	if a, b := len(drafts[0]), len(drafts[1]); a-b > 100 || b-a > 100 {
+		t.Errorf("got drafts of %d and %d bytes, want about the same", a, b)
+	}
+}
+
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	one, two := t.TempDir(), filepath.Join(t.TempDir(), "made", "too")
