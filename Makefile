@@ -19,9 +19,9 @@ run: build ## start everything, send sample documents to 20 sample people, show 
 	@deploy/run.sh $(DATA)
 
 .PHONY: build
-build: workspace ## bin/filigree, every service on its own, and the sample documents' maker
+build: workspace ## bin/filigree, every service on its own, the load tool, and the sample documents' maker
 	go build work
-	go build -o bin/ ./services/cli/cmd/filigree ./services/*/cmd/* ./loadtest/cmd/samples
+	go build -o bin/ ./services/cli/cmd/filigree ./services/*/cmd/* ./loadtest/cmd/*
 
 .PHONY: test
 test: workspace bin/versitygw ## vet and test every module (FILIGREE_CORPUS names a folder of PDFs)
@@ -32,10 +32,55 @@ test: workspace bin/versitygw ## vet and test every module (FILIGREE_CORPUS name
 .PHONY: check
 check: test tidy-check gen-check ## all that must hold before a commit
 
+.PHONY: model
+model: workspace ## 1,000,000 random transitions on a real Redis against the model of what the store promises (FILIGREE_TRANSITIONS, FILIGREE_SEED; 10 min)
+	@deploy/setup.sh test
+	FILIGREE_TRANSITIONS=$${FILIGREE_TRANSITIONS:-1000000} go test -v -count=1 -timeout 3h ./services/orchestrator/internal/store/model -run 'TestModel$$'
+
+.PHONY: mutants
+mutants: workspace ## breaks the store's scripts in 23 ways, one at a time: the model finds each (10 min)
+	@deploy/setup.sh test
+	FILIGREE_MUTANTS=1 go test -v -count=1 -timeout 1h ./services/orchestrator/internal/store/model -run 'TestMutants$$'
+
 .PHONY: chaos
 chaos: workspace ## kill -9 at ten seeds of seeded moments; every person has their mail in the end (2 min)
 	@deploy/setup.sh test
 	FILIGREE_CHAOS_SEEDS=10 go test -v -count=1 -timeout 30m ./loadtest/e2e -run TestChaos
+
+.PHONY: faults
+faults: workspace ## cancel at 50 moments, stand 100 mail workers still past their leases, roll through all processes, fail one call of five (20 min)
+	@deploy/setup.sh test
+	FILIGREE_CANCEL_SEEDS=$${FILIGREE_CANCEL_SEEDS:-50} FILIGREE_ZOMBIES=$${FILIGREE_ZOMBIES:-100} FILIGREE_ROLLING=$${FILIGREE_ROLLING:-3} go test -v -count=1 -timeout 2h ./loadtest/e2e -run 'TestCancelAndPause|TestStoppedPast|TestRolling|TestOneKey'
+	FILIGREE_FAULT_RECIPIENTS=$${FILIGREE_FAULT_RECIPIENTS:-400} go test -v -count=1 -timeout 1h ./services/orchestrator ./services/standalone -run 'TestCallsThatFail|TestLateWords|TestEveryMethod|TestAKey|Quota'
+	go test -v -count=1 -timeout 1h ./services/orchestrator/internal/store -run TestEveryScriptRunTwice
+
+.PHONY: flood
+flood: build ## small distributions beside 20,000 items, of steps that do next to nothing, and on the whole road; memory (10 min)
+	@deploy/setup.sh test
+	FILIGREE_FLOOD=$${FILIGREE_FLOOD:-20000} go test -v -count=1 -timeout 30m ./services/orchestrator -run TestSmallOnesBesideAFlood
+	bin/loadtest beside --recipients 2000
+
+.PHONY: broken
+broken: workspace ## breaks the source in one place at a time and runs the fault test that is to notice (20 min)
+	@deploy/setup.sh test
+	go run ./loadtest/cmd/broken
+
+.PHONY: gauntlet
+gauntlet: workspace ## 20,000 damaged PDFs and all of FILIGREE_CORPUS against programs that are not ours (FILIGREE_MUTANTS, FILIGREE_SEED, FILIGREE_KEEP)
+	@deploy/setup.sh test
+	@test -n "$$FILIGREE_CORPUS" || echo "FILIGREE_CORPUS names no folder of PDFs: only documents made here are damaged"
+	FILIGREE_MUTANTS=$${FILIGREE_MUTANTS:-20000} go test -v -count=1 -timeout 12h ./services/watermark -run 'TestGauntlet|Corpus$$'
+
+.PHONY: trace
+trace: workspace ## copies of three files for 1,000 people, traced after all that they should survive (FILIGREE_RECIPIENTS; takes an hour)
+	@deploy/setup.sh test
+	FILIGREE_RECIPIENTS=$${FILIGREE_RECIPIENTS:-1000} go test -v -count=1 -timeout 6h ./services/watermark -run 'TestTrace$$'
+
+.PHONY: removal
+removal: workspace ## attacks that take marks off PDFs, on all of FILIGREE_CORPUS (half an hour)
+	@deploy/setup.sh test
+	@test -n "$$FILIGREE_CORPUS" || { echo "FILIGREE_CORPUS names no folder of PDFs" >&2; exit 1; }
+	FILIGREE_REMOVAL=all go test -v -count=1 -timeout 3h ./services/watermark/internal/removal -run 'TestRemoval|TestLimits'
 
 .PHONY: deploy-check
 deploy-check: ## Dockerfile, Compose and Kubernetes files against their schemas
@@ -50,10 +95,31 @@ fuzz: workspace ## every fuzz target for FUZZTIME (5s) each
 	  done; \
 	done
 
+.PHONY: arm64
+arm64: workspace ## are copies the same bytes on arm64? (emulated; installs qemu)
+	@deploy/setup.sh arm64
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && for p in pkg/mark services/watermark/internal/stamp services/watermark/internal/picture; do \
+	  CGO_ENABLED=0 GOARCH=arm64 go test -c -o $$dir/t ./$$p && (cd $$p && qemu-aarch64-static $$dir/t -test.short -test.v -test.run 'TestScripts|Golden|TheEngineWrites|SameEachTime' | grep -E '^(---|ok|PASS|FAIL)') || exit 1; \
+	done
+
 .PHONY: bench
-bench: workspace ## every benchmark
+bench: build ## what copies cost beside pdfcpu and qpdf, steps beside asynq, the whole road, then every benchmark (FILIGREE_FIGURES=20 rounds)
 	@deploy/setup.sh test
+	FILIGREE_FIGURES=$${FILIGREE_FIGURES:-20} nice go test -v -count=1 -timeout 60m ./services/watermark/internal/figures
+	FILIGREE_FIGURES=1 go test -v -count=1 -timeout 10m ./services/observer -run 'TestFigures$$'
+	$(MAKE) bench-load
 	go test -run '^$$' -bench . -benchmem $$(go list work)
+
+.PHONY: bench-load
+bench-load: build ## of bench: steps beside asynq, how time grows, and the whole road from request to mail server
+	@deploy/setup.sh test
+	bin/loadtest engine --rounds $${FILIGREE_FIGURES:-20} --asynq --fsync everysec
+	bin/loadtest engine --rounds $${FILIGREE_FIGURES:-20} --asynq --fsync always
+	bin/loadtest growth --plot docs/growth.svg
+	bin/loadtest send --recipients 1000 --password --mode link
+	bin/loadtest send --files 10 --recipients 1000
+	bin/loadtest send --profile many --recipients 1 --count 200
+	bin/loadtest beside
 
 .PHONY: vet
 vet: workspace ## go vet, every module

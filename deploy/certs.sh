@@ -11,7 +11,7 @@
 # An authority that is there is used again. A certificate is made anew each time, valid for a year: run it again before
 # that, and restart the services one by one. FILIGREE_CERT_DAYS says otherwise.
 set -euo pipefail
-services=(gateway orchestrator directory watermark thumbnail link email push)
+services=(gateway orchestrator directory watermark thumbnail link email push observer)
 
 case "${1-}" in
   -h | --help)

@@ -34,6 +34,7 @@ done
 
 if command -v promtool >/dev/null; then
   promtool check config prometheus/scrape.yaml
+  promtool check rules prometheus/rules.yaml
   # Debian's promtool does not know Kubernetes; Prometheus' own does.
   if promtool --version 2>&1 | grep -q debian; then
     echo "prometheus/kubernetes.yaml: not checked, this promtool was built without Kubernetes"

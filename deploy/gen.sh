@@ -18,6 +18,7 @@ cd proto
 buf format -w --path filigree
 buf lint --path filigree
 rm -rf gen && buf generate
+go run ./plain
 go run ./gensum -w
 cd ..
 go run ./services/gateway/internal/openapi/gen proto/gen/filigree.swagger.json services/gateway/openapi.json

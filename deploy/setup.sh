@@ -4,6 +4,7 @@
 #   deploy/setup.sh run     what `filigree up` starts: redis-server, qpdf, poppler
 #   deploy/setup.sh test    run, and what the tests look at results with; a C compiler for the race detector
 #   deploy/setup.sh gen     npm, for the third-party protos
+#   deploy/setup.sh arm64   an emulator of arm64
 #   deploy/setup.sh lint    nothing beyond Go
 #
 # It does nothing, in a few milliseconds, when everything is there, and it never touches a service that exists.
@@ -11,16 +12,19 @@ set -euo pipefail
 
 # program or file : Debian package
 run=(redis-server:redis-server qpdf:qpdf pdftoppm:poppler-utils)
-test=("${run[@]}" mutool:mupdf-tools chromium:chromium openssl:openssl gcc:gcc /usr/include/stdlib.h:libc6-dev)
+test=("${run[@]}" mutool:mupdf-tools gs:ghostscript chromium:chromium openssl:openssl gcc:gcc /usr/include/stdlib.h:libc6-dev
+  /usr/lib/python3/dist-packages/grpc/__init__.py:python3-grpcio /usr/lib/python3/dist-packages/google/protobuf/__init__.py:python3-protobuf)
 gen=(npm:npm)
+arm64=(qemu-aarch64-static:qemu-user-static)
 
 case "${1-}" in
   run) wanted=("${run[@]}") ;;
   test) wanted=("${test[@]}") ;;
   gen) wanted=("${gen[@]}") ;;
+  arm64) wanted=("${arm64[@]}") ;;
   lint) wanted=() ;;
   *)
-    echo "usage: deploy/setup.sh run|test|gen|lint" >&2
+    echo "usage: deploy/setup.sh run|test|gen|arm64|lint" >&2
     exit 1
     ;;
 esac
