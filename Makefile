@@ -30,7 +30,7 @@ test: workspace bin/versitygw ## vet and test every module (FILIGREE_CORPUS name
 	@deploy/test.sh
 
 .PHONY: check
-check: test tidy-check gen-check ## all that must hold before a commit
+check: test tidy-check gen-check web-check ## all that must hold before a commit
 
 .PHONY: model
 model: workspace ## 1,000,000 random transitions on a real Redis against the model of what the store promises (FILIGREE_TRANSITIONS, FILIGREE_SEED; 10 min)
@@ -137,6 +137,21 @@ gen: tools ## regenerate proto/gen
 .PHONY: gen-check
 gen-check: workspace ## is proto/gen what the contracts say?
 	go test ./proto/gensum
+
+WEB = services/console/web
+
+.PHONY: web
+web: $(WEB)/node_modules/.package-lock.json ## build the console's files (npm), which are committed
+	npm --prefix $(WEB) run types
+	npm --prefix $(WEB) run build
+
+.PHONY: web-check
+web-check: web ## are the console's committed files what its source makes?
+	@git diff --exit-code --stat -- $(WEB)/dist $(WEB)/src/api/schema.d.ts || { echo "the console's built files are not those of its source: make web, and commit them" >&2; exit 1; }
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	@deploy/setup.sh gen
+	npm --prefix $(WEB) ci --no-audit --no-fund
 
 .PHONY: tidy
 tidy: ## tidy every go.mod

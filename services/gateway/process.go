@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 
 	"github.com/filigreehq/filigree/pkg/blob"
@@ -26,6 +27,8 @@ type Process struct {
 	Observer     string `placeholder:"HOST:PORT" help:"Where the observer is, which is asked first about what became of things; several replicas with commas between. Without it there is no search, no why, no alerts."`
 	Thumbnail    string `placeholder:"HOST:PORT" help:"Where the thumbnail service is, for previews; several replicas with commas between. Without it there are none."`
 	Config       Config `embed:""`
+	// Console holds the console's built files; nil serves a page that says what this is.
+	Console fs.FS `kong:"-"`
 }
 
 // Build implements run.Service.
@@ -47,7 +50,7 @@ func (p *Process) Build(ctx context.Context, h *run.Host) error {
 		Directory: directoryv1.NewDirectoryServiceClient(dir), Files: filev1.NewFileServiceClient(dir),
 		Credentials: credentialv1.NewCredentialServiceClient(dir), Distributions: distributionv1.NewDistributionServiceClient(orch),
 		Definitions: definitionv1.NewDefinitionServiceClient(orch), Control: controlv1.NewControlServiceClient(orch),
-		Schedules: schedulev1.NewScheduleServiceClient(orch), Blobs: blobs, Log: h.Log,
+		Schedules: schedulev1.NewScheduleServiceClient(orch), Blobs: blobs, Console: p.Console, Log: h.Log,
 	}
 	if p.Observer != "" {
 		deps.Observer, err = h.Dial("observer", p.Observer)

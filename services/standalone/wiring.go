@@ -29,6 +29,7 @@ import (
 	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
+	"github.com/filigreehq/filigree/services/console"
 	"github.com/filigreehq/filigree/services/directory"
 	"github.com/filigreehq/filigree/services/email"
 	"github.com/filigreehq/filigree/services/gateway"
@@ -116,7 +117,7 @@ func (p *resources) serve(ctx context.Context, g *run.Group, lis, links net.List
 		Credentials: credentialv1.NewCredentialServiceClient(conn), Distributions: distributionv1.NewDistributionServiceClient(conn),
 		Definitions: definitionv1.NewDefinitionServiceClient(conn), Control: controlv1.NewControlServiceClient(conn),
 		Schedules: schedulev1.NewScheduleServiceClient(conn), Thumbnails: thumbnailv1.NewThumbnailServiceClient(conn),
-		Observer: toObserver, Blobs: p.blobs, Log: p.log,
+		Observer: toObserver, Blobs: p.blobs, Console: console.Files(), Log: p.log,
 	})
 	if err != nil {
 		return err

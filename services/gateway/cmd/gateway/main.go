@@ -3,7 +3,8 @@ package main
 
 import (
 	"github.com/filigreehq/filigree/pkg/run"
+	"github.com/filigreehq/filigree/services/console"
 	"github.com/filigreehq/filigree/services/gateway"
 )
 
-func main() { run.Main("gateway", &gateway.Process{}) }
+func main() { run.Main("gateway", &gateway.Process{Console: console.Files()}) }

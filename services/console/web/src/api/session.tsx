@@ -1,0 +1,65 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { createContext, useContext, useEffect, type ReactNode } from "react";
+import { ApiError, failure, headers, onSignedOut, setCsrf } from "./client";
+
+/** Who looks at the console, as the server knows them. */
+export interface Session {
+  subject: string;
+  role: "coordinator" | "oncall" | "admin";
+  /** Ids of the productions that they may act in; "*" is all. */
+  productions: string[];
+  csrf_token: string;
+  expires_at: string;
+}
+
+const Context = createContext<Session | undefined>(undefined);
+
+/** useSession is who looks; only pages inside SessionGate have it. */
+export function useSession(): Session {
+  const session = useContext(Context);
+  if (!session) throw new Error("no session");
+  return session;
+}
+
+/** may tells whether the person may look after the machinery, beside sending. */
+export const mayOperate = (s: Session) => s.role !== "coordinator";
+/** maySend tells whether the person sends distributions. */
+export const maySend = (s: Session) => s.role !== "oncall";
+
+export async function getSession(): Promise<Session | null> {
+  const answer = await fetch("/v1/session");
+  if (answer.status === 401) return null;
+  if (!answer.ok) throw await failure(answer);
+  const session = (await answer.json()) as Session;
+  setCsrf(session.csrf_token);
+  return session;
+}
+
+/** signIn redeems a single-use code. */
+export async function signIn(code: string): Promise<Session> {
+  const answer = await fetch("/v1/session", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ code }),
+  });
+  if (!answer.ok) throw await failure(answer);
+  const session = (await answer.json()) as Session;
+  setCsrf(session.csrf_token);
+  return session;
+}
+
+export async function signOut(): Promise<void> {
+  const answer = await fetch("/v1/session", { method: "DELETE", headers: headers("DELETE") });
+  if (!answer.ok && answer.status !== 401) throw await failure(answer);
+}
+
+/** SessionGate shows its children to somebody who is signed in, and `out` to everybody else. */
+export function SessionGate(p: { children: ReactNode; out: ReactNode; waiting: ReactNode; broken: (e: ApiError) => ReactNode }) {
+  const queries = useQueryClient();
+  const session = useQuery({ queryKey: ["session"], queryFn: getSession, staleTime: 5 * 60_000, retry: 1 });
+  useEffect(() => onSignedOut(() => queries.setQueryData(["session"], null)), [queries]);
+  if (session.data) return <Context.Provider value={session.data}>{p.children}</Context.Provider>;
+  if (session.data === null) return p.out;
+  if (session.error) return p.broken(session.error as ApiError);
+  return p.waiting;
+}

@@ -1,0 +1,5 @@
+import { PageHead } from "../ui";
+
+export default function Alerts(_: { id: string }) {
+  return <PageHead title="Alerts" />;
+}

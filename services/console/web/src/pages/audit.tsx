@@ -1,0 +1,5 @@
+import { PageHead } from "../ui";
+
+export default function Audit() {
+  return <PageHead title="Audit" />;
+}

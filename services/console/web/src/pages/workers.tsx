@@ -1,0 +1,5 @@
+import { PageHead } from "../ui";
+
+export default function Workers() {
+  return <PageHead title="Workers" />;
+}
