@@ -106,7 +106,7 @@ arm64: workspace ## are copies the same bytes on arm64? (emulated; installs qemu
 bench: build ## what copies cost beside pdfcpu and qpdf, steps beside asynq, the whole road, then every benchmark (FILIGREE_FIGURES=20 rounds)
 	@deploy/setup.sh test
 	FILIGREE_FIGURES=$${FILIGREE_FIGURES:-20} nice go test -v -count=1 -timeout 60m ./services/watermark/internal/figures
-	FILIGREE_FIGURES=1 go test -v -count=1 -timeout 10m ./services/observer -run 'TestFigures$$'
+	FILIGREE_FIGURES=1 go test -v -count=1 -timeout 40m ./services/observer -run TestFigures
 	$(MAKE) bench-load
 	go test -run '^$$' -bench . -benchmem $$(go list work)
 

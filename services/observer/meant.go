@@ -25,6 +25,9 @@ var (
 // looksThrough is how many distributions are looked through for a name that the index does not know yet.
 const looksThrough = 100
 
+// mostPages is how often the index is asked on when it has found nothing yet, and has not been everywhere.
+const mostPages = 20
+
 // meant finds what a question is about: by an id the very thing, in a distribution one of its people, else what the search
 // finds, and what is so new that the search has not heard of it.
 func (s *Server) meant(ctx context.Context, l *look, req *observerv1.WhyRequest) ([]*observerv1.Hit, error) {
@@ -67,7 +70,11 @@ func (s *Server) indexed(ctx context.Context, production, query string) ([]*obse
 	if err != nil {
 		return nil, err
 	}
-	found, _, err := s.index.Search(ctx, index.Query{Text: query, Scope: where, Most: 50})
+	var found []index.Hit
+	q := index.Query{Text: query, Scope: where, Most: 50}
+	for page := 0; page < mostPages && len(found) == 0 && (page == 0 || q.After != "") && err == nil; page++ {
+		found, q.After, err = s.index.Search(ctx, q)
+	}
 	if err != nil {
 		s.deps.Log.WarnContext(ctx, "the index does not answer; records are looked through", "err", err)
 		return nil, nil

@@ -3,31 +3,22 @@ package index_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"github.com/filigreehq/filigree/services/observer/internal/event"
 	"github.com/filigreehq/filigree/services/observer/internal/index"
+	"github.com/filigreehq/filigree/services/observer/internal/index/sample"
 )
 
-var (
-	first = strings.Fields("Ada Grace Alan Edsger Barbara Donald Margaret Katherine Dorothy Mary Annie Hedy Radia Frances Jean Betty Kathleen Marlyn Ruth Adele")
-	last  = strings.Fields("Lovelace Hopper Turing Dijkstra Liskov Knuth Hamilton Johnson Vaughan Jackson Easley Lamarr Perlman Allen Bartik Holberton Antonelli Meltzer Teitelbaum Goldstine")
-	words = strings.Fields("Rehearsal Shooting Callsheet Script Lamplighters Harbour Winter Night Morning Studio Location Wardrobe Camera Second Unit Pickup Final Draft Revision Blue")
-)
-
-// most is how many distributions big has; with every other one it has 20 recipients, so half of that times 20.
+// most is how many distributions big has; every other one has 20 recipients, so it has half of that times 20.
 func most() int {
 	n, err := strconv.Atoi(os.Getenv("FILIGREE_INDEX_SIZE"))
 	if err != nil {
@@ -36,73 +27,25 @@ func most() int {
 	return n
 }
 
-type sample struct {
-	x       *index.Index
-	ids     []string
-	names   []string
-	mails   []string
-	message []string
-	size    int64
-	took    time.Duration
+type sampled struct {
+	*sample.Sample
+	x    *index.Index
+	took time.Duration
 }
 
-var big = sync.OnceValues(func() (*sample, error) {
+var big = sync.OnceValues(func() (*sampled, error) {
 	dir, err := os.MkdirTemp("", "filigree-index-") // of the machine's own, and gone with it: benchmarks share it
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "index.db")
-	x, err := index.Open(path, false)
+	from := time.Now()
+	x, err := index.Open(filepath.Join(dir, "index.db"), false)
 	if err != nil {
 		return nil, err
 	}
-	s := &sample{x: x}
-	r := rand.New(rand.NewPCG(1, 2))
-	pick := func(from []string) string { return from[r.IntN(len(from))] }
-	from := time.Now()
-	var batch []index.Seen
-	n := most()
-	for i := range n {
-		created := begun.Add(time.Duration(i) * 90 * time.Second)
-		d := index.Seen{Distribution: event.Distribution{
-			Production: fmt.Sprint("production-", i%7), ID: ulid.MustNew(ulid.Timestamp(created), rand.NewChaCha8([32]byte{byte(i), byte(i >> 8), byte(i >> 16)})).String(),
-			Title: pick(words) + " " + pick(words) + " " + strconv.Itoa(i), State: "completed", Definition: "send-documents", Version: 3,
-			Created: created, Ended: created.Add(time.Minute), Deadline: created.Add(time.Hour), Items: 20, ItemsDone: 20,
-			Files: []event.File{{SHA256: fmt.Sprintf("%064x", i), Name: fmt.Sprintf("%s %s v%d.pdf", pick(words), pick(words), i%50)}},
-		}, Body: make([]byte, 500)}
-		if i%100 == 98 {
-			d.State = "failed"
-			d.Events = []event.Event{{ID: "1-0", Time: created, Kind: "attempt", Unit: "r1", Step: "email", State: "failed", Code: "MAIL_REFUSED",
-				Message: "550 no such user " + strconv.Itoa(i), Worker: "email-1"}}
-		}
-		if i%2 == 0 {
-			for p := range 20 {
-				name := pick(first) + " " + pick(last)
-				mail := fmt.Sprintf("%s%d@unit%d.example.com", strings.ToLower(strings.ReplaceAll(name, " ", ".")), r.IntN(5000), i%40)
-				message := fmt.Sprintf("%d.%d@mail.example", i, p)
-				d.Recipients = append(d.Recipients, event.Recipient{Number: p + 1, Name: name, Email: mail, State: "sent", MessageID: message, SentAt: created})
-				if p == 0 {
-					s.names, s.mails, s.message = append(s.names, name), append(s.mails, mail), append(s.message, message)
-				}
-			}
-			d.Distribution.Recipients = 20
-		}
-		s.ids = append(s.ids, d.ID)
-		batch = append(batch, d)
-		if len(batch) == 200 || i == n-1 {
-			err = x.Take(context.Background(), batch, nil)
-			if err != nil {
-				return nil, err
-			}
-			batch = batch[:0]
-		}
-	}
-	s.took = time.Since(from)
-	info, err := os.Stat(path)
-	if err == nil {
-		s.size = info.Size()
-	}
-	return s, err
+	s := sample.New(most())
+	err = s.Fill(context.Background(), x)
+	return &sampled{s, x, time.Since(from)}, err
 })
 
 // BenchmarkSearch looks for all kinds of things in 100,000 distributions with a million recipients, and says how long the
@@ -119,22 +62,22 @@ func BenchmarkSearch(b *testing.B) {
 		text func(i int) string
 		in   index.Scope
 	}{
-		{"id", func(i int) string { return pick(s.ids, i) }, all},
-		{"item", func(i int) string { return pick(s.ids, i*2) + ".1.7" }, all},
-		{"message", func(i int) string { return "<" + pick(s.message, i) + ">" }, all},
+		{"id", func(i int) string { return pick(s.IDs, i) }, all},
+		{"item", func(i int) string { return pick(s.IDs, i*2) + ".1.7" }, all},
+		{"message", func(i int) string { return "<" + pick(s.Messages, i) + ">" }, all},
 		{"sha256", func(i int) string { return fmt.Sprintf("%064x", i%most()) }, all},
 		{"code", func(int) string { return "MAIL_REFUSED" }, all},
-		{"name", func(i int) string { return pick(s.names, i) }, all},
-		{"address", func(i int) string { return pick(s.mails, i) }, all},
-		{"address, not there", func(i int) string { return "x" + pick(s.mails, i) }, all},
-		{"first name", func(i int) string { return pick(first, i) }, all},
-		{"part of a name", func(i int) string { return pick(last, i)[1:5] }, all},
-		{"two parts", func(i int) string { return pick(last, i)[1:5] + " " + pick(first, i+3)[:3] }, all},
+		{"name", func(i int) string { return pick(s.Names, i) }, all},
+		{"address", func(i int) string { return pick(s.Mails, i) }, all},
+		{"address, not there", func(i int) string { return "x" + pick(s.Mails, i) }, all},
+		{"first name", func(i int) string { return pick(sample.First, i) }, all},
+		{"part of a name", func(i int) string { return pick(sample.Last, i)[1:5] }, all},
+		{"two parts", func(i int) string { return pick(sample.Last, i)[1:5] + " " + pick(sample.First, i+3)[:3] }, all},
 		{"what all have", func(int) string { return "example.com" }, all},
 		{"number in a title", func(i int) string { return strconv.Itoa(i * 7919 % most()) }, all},
 		{"nothing", func(i int) string { return "zzyzx" + strconv.Itoa(i) }, all},
 		{"common letters, nothing", func(i int) string { return "lacehop" }, all},
-		{"name, one production", func(i int) string { return pick(s.names, i) }, some},
+		{"name, one production", func(i int) string { return pick(s.Names, i) }, some},
 		{"nothing, one production", func(int) string { return "unit2.example.com" }, index.Scope{Productions: []string{"none"}}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
@@ -180,7 +123,7 @@ func BenchmarkSearch(b *testing.B) {
 			report(b, took, hits)
 		})
 	}
-	b.Logf("%d distributions were taken in within %v; the file is %d MB", len(s.ids), s.took.Round(time.Second), s.size>>20)
+	b.Logf("%d distributions were taken in within %v", len(s.IDs), s.took.Round(time.Second))
 }
 
 func report(b *testing.B, took []time.Duration, hits int) {

@@ -23,9 +23,6 @@ func (s *searching) straight(word string) (hits []Hit, sure bool, err error) {
 	case ulidForm.MatchString(id):
 		hit, err := s.unit(id, id, unitOf(unit, dotted), "")
 		return hit, true, err
-	case len(word) == 64 && isHex(word):
-		hits, err := s.bySHA(strings.ToLower(word))
-		return hits, true, err
 	}
 	trace, err := traceid.Parse(word)
 	if err == nil {
@@ -145,11 +142,30 @@ func numbers(unit string) (file, recipient int, ok bool) {
 	return file, recipient, file >= 0 && recipient >= 0 && file+recipient > 0
 }
 
-func (s *searching) bySHA(sha string) ([]Hit, error) {
+// How tokens of searches begin that need not look at texts.
+const (
+	byHash    = "#."
+	byAddress = "@."
+	byCode    = "code."
+)
+
+// none at the end of such a token says that no page had a hit yet: texts are looked at then, in the end.
+const none = ".none"
+
+// bySHA finds a file wherever it was sent.
+func (s *searching) bySHA(sha string) ([]Hit, string, bool, error) {
 	if !s.wants("file") {
-		return nil, nil
+		return nil, "", true, nil
 	}
-	return s.docs("SELECT doc FROM files WHERE sha256 = ? ORDER BY doc DESC LIMIT ?", sha, looks)
+	return s.listed(byHash, "SELECT doc, p FROM files WHERE sha256 = ? AND doc < ? ORDER BY doc DESC", sha)
+}
+
+// addressed lists who has an address now, of all of whom it is written.
+const addressed = "SELECT w.doc, w.p FROM wholes w CROSS JOIN recipients r ON r.doc = w.doc AND r.address = w.text WHERE w.text = ? AND w.doc < ? ORDER BY w.doc DESC"
+
+// byAddress finds whoever has just this address: then nobody else is meant.
+func (s *searching) byAddress(address string) ([]Hit, string, bool, error) {
+	return s.listed(byAddress, addressed, Fold(address))
 }
 
 func (s *searching) byMessage(id string) ([]Hit, error) {
@@ -167,7 +183,7 @@ func (s *searching) byRun(id string) ([]Hit, error) {
 	return s.docs("SELECT n << 20 FROM distributions WHERE id = ? AND run = 1 ORDER BY n DESC LIMIT ?", id, looks)
 }
 
-// docs makes hits of what a query finds, as many as are asked for.
+// docs makes hits of what a query finds, as many as are asked for. It is for what few things have.
 func (s *searching) docs(query string, args ...any) ([]Hit, error) {
 	rows, err := s.query(query, args...)
 	if err != nil {
@@ -192,103 +208,113 @@ func (s *searching) docs(query string, args ...any) ([]Hit, error) {
 	return hits, rows.Err()
 }
 
-// byCode finds what failed with a code.
-func (s *searching) byCode(code string) ([]Hit, string, error) {
-	n, unit := int64(1)<<62, ""
+// going is where a page begins: what stands in its token after kind, and whether the pages before had hits.
+func (s *searching) going(kind string) (at string, found bool) {
+	at = strings.TrimPrefix(s.q.After, kind)
+	at, empty := strings.CutSuffix(at, none)
+	return at, s.q.After != "" && !empty
+}
+
+// listed makes hits of what a query lists for what; its tokens begin with kind. found: there were some, or may be.
+func (s *searching) listed(kind, query, what string) (hits []Hit, next string, found bool, err error) {
+	doc := int64(1) << 62
+	at, found := s.going(kind)
 	if s.q.After != "" {
-		rest, ok := strings.CutPrefix(s.q.After, "code.")
-		a, u, two := strings.Cut(rest, ".")
-		number, err := strconv.ParseInt(a, 10, 64)
-		if !ok {
-			return nil, "", nil
+		doc, err = strconv.ParseInt(at, 10, 64)
+		if err != nil || !strings.HasPrefix(s.q.After, kind) {
+			return nil, "", false, ErrToken
 		}
-		if !two || err != nil {
-			return nil, "", ErrToken
-		}
-		n, unit = number, u
 	}
-	rows, err := s.query(`SELECT DISTINCT n, unit FROM failures WHERE code = ? AND (n, unit) < (?, ?) ORDER BY n DESC, unit DESC LIMIT ?`, code, n, unit, looks+1)
-	if err != nil {
-		return nil, "", err
-	}
-	defer rows.Close()
-	var hits []Hit
-	for rows.Next() {
-		if len(hits) == s.q.Most || enough(s.looked, s.from) {
-			return hits, fmt.Sprintf("code.%d.%s", n, unit), nil
-		}
-		s.looked++
-		err = rows.Scan(&n, &unit)
-		if err != nil {
-			return nil, "", err
-		}
-		file, recipient, ok := numbers(unit)
-		doc := docOf(n, ofDistribution, 0)
-		switch {
-		case !ok:
-			continue
-		case recipient > 0:
-			doc = docOf(n, ofRecipient, recipient)
-		case file > 0:
-			doc = docOf(n, ofFile, file)
+	last, more, err := s.list(query, []any{what}, doc, func(doc int64) (bool, error) {
+		if len(hits) == s.q.Most {
+			return false, nil
 		}
 		hit, err := s.hit(doc)
+		if err == nil && hit != nil {
+			hits = append(hits, *hit)
+		}
+		return true, err
+	})
+	return s.page(hits, found, more, kind+strconv.FormatInt(last, 10), err)
+}
+
+// page is what a search answers that need not look at texts.
+func (s *searching) page(hits []Hit, found, more bool, token string, err error) ([]Hit, string, bool, error) {
+	found = found || len(hits) > 0
+	switch {
+	case err != nil:
+		return nil, "", false, err
+	case !more:
+		return hits, "", found, nil
+	case !found:
+		token += none
+	}
+	return hits, token, true, nil
+}
+
+// byCode finds what failed with a code.
+func (s *searching) byCode(code string) (hits []Hit, next string, found bool, err error) {
+	n, unit := int64(1)<<62, ""
+	at, found := s.going(byCode)
+	if s.q.After != "" {
+		a, u, two := strings.Cut(at, ".")
+		n, err = strconv.ParseInt(a, 10, 64)
+		if err != nil || !two {
+			return nil, "", false, ErrToken
+		}
+		unit = u
+	}
+	more := false
+	rows, err := s.query("SELECT DISTINCT n, unit, p FROM failures WHERE code = ? AND (n, unit) < (?, ?) ORDER BY n DESC, unit DESC", code, n, unit)
+	if err != nil {
+		return nil, "", false, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if len(hits) == s.q.Most || s.over() {
+			more = true
+			break
+		}
+		s.looked++
+		var p int64
+		err = rows.Scan(&n, &unit, &p)
 		if err != nil {
-			return nil, "", err
+			return nil, "", false, err
+		}
+		if !s.has(p) {
+			continue
+		}
+		hit, err := s.failed(n, unit)
+		if err != nil {
+			return nil, "", false, err
 		}
 		if hit == nil {
 			continue
-		}
-		if file > 0 && recipient > 0 {
-			_, err = s.item(n, file, unit, hit)
-			if err != nil {
-				return nil, "", err
-			}
 		}
 		hit.Code = code
 		if s.wants(hit.Kind) {
 			hits = append(hits, *hit)
 		}
 	}
-	return hits, "", rows.Err()
+	return s.page(hits, found, more, fmt.Sprintf("%s%d.%s", byCode, n, unit), rows.Err())
 }
 
-// byAddress finds whoever has just this address: then nobody else is meant.
-func (s *searching) byAddress(address string) ([]Hit, string, error) {
-	doc := int64(1) << 62
-	rest, ours := strings.CutPrefix(s.q.After, "@.")
-	if !strings.Contains(address, "@") || !s.wants("recipient") || s.q.After != "" && !ours {
-		return nil, "", nil
+// failed reads what a unit is that failed; nil: gone.
+func (s *searching) failed(n int64, unit string) (*Hit, error) {
+	file, recipient, ok := numbers(unit)
+	doc := docOf(n, ofDistribution, 0)
+	switch {
+	case !ok:
+		return nil, nil
+	case recipient > 0:
+		doc = docOf(n, ofRecipient, recipient)
+	case file > 0:
+		doc = docOf(n, ofFile, file)
 	}
-	if ours {
-		n, err := strconv.ParseInt(rest, 10, 64)
-		if err != nil {
-			return nil, "", ErrToken
-		}
-		doc = n
+	hit, err := s.hit(doc)
+	if err != nil || hit == nil || file == 0 || recipient == 0 {
+		return hit, err
 	}
-	rows, err := s.query("SELECT doc FROM recipients WHERE address = ? AND doc < ? ORDER BY doc DESC", address, doc)
-	if err != nil {
-		return nil, "", err
-	}
-	defer rows.Close()
-	var hits []Hit
-	for rows.Next() {
-		if len(hits) == s.q.Most || enough(s.looked, s.from) {
-			return hits, fmt.Sprintf("@.%d", doc), nil
-		}
-		s.looked++
-		err = rows.Scan(&doc)
-		if err != nil {
-			return nil, "", err
-		}
-		hit, err := s.hit(doc)
-		if err != nil {
-			return nil, "", err
-		}
-		if hit != nil {
-			hits = append(hits, *hit)
-		}
-	}
-	return hits, "", rows.Err()
+	_, err = s.item(n, file, unit, hit)
+	return hit, err
 }

@@ -16,13 +16,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // version is that of schema.sql, and of what Take makes of events.
-const version = 3
+const version = 4
 
 //go:embed schema.sql
 var schema string
@@ -39,6 +40,10 @@ type Index struct {
 	write *sql.DB
 	read  *sql.DB
 	fresh string
+
+	// full is how many docs a slice has, hurry how long a search for words may go on before it goes by slices.
+	full  int
+	hurry time.Duration
 }
 
 // ErrReplaced: the file was broken and has been begun anew; everything is to be read again.
@@ -46,7 +51,7 @@ var ErrReplaced = errors.New("the index was broken and is begun anew")
 
 // Open opens the index at path, or begins it. With rebuild it begins it in any case.
 func Open(path string, rebuild bool) (*Index, error) {
-	x := &Index{path: path}
+	x := &Index{path: path, full: sliceDocs, hurry: hurry}
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
@@ -80,7 +85,7 @@ func Open(path string, rebuild bool) (*Index, error) {
 
 // probe looks at each table.
 func (x *Index) probe() error {
-	for _, table := range []string{"distributions", "files", "recipients", "messages", "workers", "failures", "errors", "positions", "wholes", "words"} {
+	for _, table := range []string{"productions", "slices", "distributions", "files", "recipients", "messages", "workers", "failures", "errors", "positions", "wholes", "words"} {
 		rows, err := x.write.Query("SELECT 1 FROM " + table + " LIMIT 1")
 		if err != nil {
 			return err

@@ -121,12 +121,6 @@ type FailureFilter struct {
 // Failures lists failures, those that happened last first.
 func (x *Index) Failures(ctx context.Context, f FailureFilter) (all []Failure, err error) {
 	var conditions []condition
-	if !f.Scope.All {
-		if len(f.Scope.Productions) == 0 {
-			return nil, nil
-		}
-		conditions = append(conditions, among("d.production", f.Scope.Productions))
-	}
 	if f.Distribution != "" {
 		conditions = append(conditions, condition{"f.n = (SELECT n FROM distributions WHERE id = ? AND run = 0)", []any{f.Distribution}})
 	}
@@ -137,8 +131,15 @@ func (x *Index) Failures(ctx context.Context, f FailureFilter) (all []Failure, e
 		conditions = append(conditions, condition{"f.state <> 'resolved'", nil})
 	}
 	conditions = append(conditions, condition{"f.last >= ?", []any{ms(f.Since)}})
-	clause, args := where(conditions)
 	err = x.looking(ctx, func(t *tx) error {
+		in, ok, err := t.place(f.Scope)
+		if err != nil || !ok {
+			return err
+		}
+		if !in.all {
+			conditions = append(conditions, among("f.p", in.numbers))
+		}
+		clause, args := where(conditions)
 		rows, err := t.query(`SELECT d.production, d.id, d.title, f.unit, f.step, f.code, f.message, f.worker, f.recipient, f.attempts, f.first, f.last, f.state,
 			coalesce(r.name, ''), coalesce(r.email, '') FROM failures f JOIN distributions d ON d.n = f.n
 			LEFT JOIN recipients r ON f.recipient > 0 AND r.doc = (f.n << 20) + (2 << 18) + f.recipient

@@ -18,7 +18,7 @@ type Run struct {
 // PutRuns takes in what was told of runs, in place of what was told before, together with how far that was read.
 func (x *Index) PutRuns(ctx context.Context, runs []Run, marks []Mark) error {
 	err := x.writing(ctx, func(w *tx) error {
-		t := taking{w}
+		t := taking{tx: w, full: x.full}
 		for i := range runs {
 			err := t.run(&runs[i])
 			if err != nil {
@@ -36,7 +36,7 @@ func (x *Index) PutRuns(ctx context.Context, runs []Run, marks []Mark) error {
 func (t *taking) run(r *Run) error {
 	var n int64
 	var body []byte
-	known, err := t.one("SELECT n, body FROM distributions WHERE id = ? AND run = 1 AND production = ?", []any{r.ID, r.Production}, &n, &body)
+	known, err := t.one("SELECT n, p, body FROM distributions WHERE id = ? AND run = 1 AND production = ?", []any{r.ID, r.Production}, &n, &t.p, &body)
 	if err != nil {
 		return err
 	}
@@ -51,17 +51,18 @@ func (t *taking) run(r *Run) error {
 		created = time.Now()
 	}
 	if !known {
-		n, err = t.place(created)
+		n, err = t.begin(r.Production, created)
 		if err != nil {
 			return err
 		}
-		err = t.exec(`INSERT INTO distributions (n, run, production, id, title, state, mode, definition, version, created, started, ended, deadline,
+		err = t.exec(`INSERT INTO distributions (n, p, run, production, id, title, state, mode, definition, version, created, started, ended, deadline,
 			items, items_done, items_failed, recipients, parent, code, stopped, failing, position, body)
-			VALUES (?, 1, ?, ?, '', '', '', '', 0, ?, 0, 0, 0, 0, 0, 0, 0, '', '', '', 0, '', '')`, n, r.Production, r.ID, ms(created))
+			VALUES (?, ?, 1, ?, ?, '', '', '', '', 0, ?, 0, 0, 0, 0, 0, 0, 0, '', '', '', 0, '', '')`, n, t.p, r.Production, r.ID, ms(created))
 		if err != nil {
 			return err
 		}
 	} else {
+		t.n, t.signs = n, ""
 		err = t.exec("DELETE FROM words WHERE rowid = ?", docOf(n, ofDistribution, 0))
 		if err != nil {
 			return err
@@ -76,6 +77,10 @@ func (t *taking) run(r *Run) error {
 		if err != nil {
 			return err
 		}
+	}
+	err = t.counted()
+	if err != nil {
+		return err
 	}
 	return t.exec(`UPDATE distributions SET title = ?, definition = ?, state = ?, started = ?, ended = ?, deadline = ?, items = ?, items_done = ?, code = ?, body = ?
 		WHERE n = ?`, r.Name, r.Name, r.State, ms(r.Started), ms(r.Ended), ms(r.Deadline), r.Total, r.Done, r.Code, r.Body, n)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -14,10 +14,6 @@ import (
 type Scope struct {
 	All         bool
 	Productions []string
-}
-
-func (s Scope) has(production string) bool {
-	return s.All || slices.Contains(s.Productions, production)
 }
 
 // Query is a search.
@@ -51,23 +47,15 @@ type Hit struct {
 // ErrToken: After is none that a search gave.
 var ErrToken = errors.New("not a token of this search")
 
-// looks is how many rows one call looks at before it gives what it has, and patience how long, so that no search is long.
-const (
-	looks    = 20_000
-	patience = 40 * time.Millisecond
-)
-
-// enough reports whether a call that began at from and has looked at so many rows should give what it has. It looks at some in
-// any case, so that all calls together come to the end.
-func enough(looked int, from time.Time) bool {
-	return looked >= looks || looked%64 == 63 && time.Since(from) > patience
-}
-
 // Search finds what q asks for: by an id the very thing, else what is called so, then what has a word that begins so, then what
 // has all words somewhere in it; within each the newest first. A page may be short and yet have a next one.
 func (x *Index) Search(ctx context.Context, q Query) (hits []Hit, next string, err error) {
 	err = x.looking(ctx, func(t *tx) error {
-		s := &searching{tx: t, q: q, productions: map[int64]*about{}, from: time.Now()}
+		in, ok, err := t.place(q.Scope)
+		if err != nil || !ok {
+			return err
+		}
+		s := &searching{walk: walk{tx: t, place: in, from: time.Now(), every: 64, hurry: x.hurry}, q: q, productions: map[int64]*about{}}
 		hits, next, err = s.search()
 		return err
 	})
@@ -75,11 +63,9 @@ func (x *Index) Search(ctx context.Context, q Query) (hits []Hit, next string, e
 }
 
 type searching struct {
-	*tx
+	walk
 	q           Query
 	productions map[int64]*about
-	looked      int
-	from        time.Time
 }
 
 // about is the distribution's part of a hit.
@@ -91,23 +77,39 @@ type about struct {
 
 func (s *searching) search() ([]Hit, string, error) {
 	word := strings.TrimSpace(s.q.Text)
+	if len(word) == 64 && isHex(word) {
+		hits, next, _, err := s.bySHA(strings.ToLower(word))
+		return hits, next, err
+	}
 	if s.q.After == "" {
 		hits, sure, err := s.straight(word)
 		if err != nil || sure {
 			return hits, "", err
 		}
 	}
-	if codeForm.MatchString(word) {
-		hits, next, err := s.byCode(word)
-		if err != nil || len(hits) > 0 || next != "" {
+	for kind, by := range s.sure(word) {
+		if s.q.After != "" && !strings.HasPrefix(s.q.After, kind) {
+			continue
+		}
+		hits, next, found, err := by(word)
+		if err != nil || found {
 			return hits, next, err
 		}
-	}
-	hits, next, err := s.byAddress(Fold(word))
-	if err != nil || len(hits) > 0 || next != "" {
-		return hits, next, err
+		s.q.After = ""
 	}
 	return s.byText(word)
+}
+
+// sure yields ways to find what word says that need no look at texts when they find something, each with how its tokens begin.
+func (s *searching) sure(word string) iter.Seq2[string, func(string) ([]Hit, string, bool, error)] {
+	return func(yield func(string, func(string) ([]Hit, string, bool, error)) bool) {
+		if codeForm.MatchString(word) && !yield(byCode, s.byCode) {
+			return
+		}
+		if strings.Contains(word, "@") && s.wants("recipient") {
+			yield(byAddress, s.byAddress)
+		}
+	}
 }
 
 // wants reports whether hits of kind are asked for.
@@ -135,65 +137,59 @@ func (s *searching) byText(word string) ([]Hit, string, error) {
 	}
 	c, doc := whole, int64(1)<<62
 	if s.q.After != "" {
-		a, b, ok := strings.Cut(s.q.After, ".")
+		// "s": by slices, as the page before had to.
+		after, sliced := strings.CutSuffix(s.q.After, ".s")
+		a, b, ok := strings.Cut(after, ".")
 		n, err1 := strconv.Atoi(a)
 		d, err2 := strconv.ParseInt(b, 10, 64)
 		c = class(n)
 		if !ok || err1 != nil || err2 != nil || c < whole || c >= classes {
 			return nil, "", ErrToken
 		}
-		doc = d
+		doc, s.sliced = d, sliced
 	}
 	var hits []Hit
 	for ; c < classes; c++ {
-		match := Fold(word)
-		if c != whole {
-			match = c.match(columns, word)
+		last, more, err := s.matching(columns, word, doc, c, &hits)
+		if err != nil {
+			return nil, "", err
 		}
-		if match != "" {
-			last, full, err := s.matching(match, doc, c, &hits)
-			if err != nil {
-				return nil, "", err
+		if !more {
+			doc, s.sliced = 1<<62, false
+			if c+1 == classes || !s.late() {
+				continue
 			}
-			if full {
-				return hits, fmt.Sprintf("%d.%d", c, last), nil
-			}
+			c, last = c+1, doc
 		}
-		doc = 1 << 62
+		next := fmt.Sprintf("%d.%d", c, last)
+		if s.sliced {
+			next += ".s"
+		}
+		return hits, next, nil
 	}
 	return hits, "", nil
 }
 
-// matching appends hits of docs below doc that fit as well as c; full: there may be more, below last.
-func (s *searching) matching(match string, doc int64, c class, hits *[]Hit) (last int64, full bool, err error) {
-	list := "SELECT rowid FROM words WHERE words MATCH ? AND rowid < ? ORDER BY rowid DESC"
-	if c == whole {
-		list = "SELECT doc FROM wholes WHERE text = ? AND doc < ? ORDER BY doc DESC"
-	}
-	rows, err := s.query(list, match, doc)
-	if err != nil {
-		return 0, false, fmt.Errorf("search for %s: %w", match, err)
-	}
-	defer rows.Close()
-	last = doc
-	for rows.Next() {
-		if len(*hits) == s.q.Most || enough(s.looked, s.from) {
-			return last, true, nil
+// matching appends hits of docs below doc that fit as well as c; more: there may be others, below last.
+func (s *searching) matching(columns, word string, doc int64, c class, hits *[]Hit) (last int64, more bool, err error) {
+	each := func(doc int64) (bool, error) {
+		if len(*hits) == s.q.Most {
+			return false, nil
 		}
-		s.looked++
-		err = rows.Scan(&last)
-		if err != nil {
-			return 0, false, err
-		}
-		hit, err := s.hit(last)
-		if err != nil {
-			return 0, false, err
-		}
-		if hit != nil && s.wants(hit.Kind) && c.fits(text(said(hit)...), s.q.Text) {
+		hit, err := s.hit(doc)
+		if err == nil && hit != nil && s.wants(hit.Kind) && c.fits(text(said(hit)...), s.q.Text) {
 			*hits = append(*hits, *hit)
 		}
+		return true, err
 	}
-	return last, false, rows.Err()
+	if c == whole {
+		return s.list("SELECT doc, p FROM wholes WHERE text = ? AND doc < ? ORDER BY doc DESC", []any{Fold(word)}, doc, each)
+	}
+	e, ok := c.match(columns, word)
+	if !ok {
+		return 0, false, nil
+	}
+	return s.words(e, doc, each)
 }
 
 // said are the texts by which a hit is found.
@@ -215,15 +211,16 @@ func (s *searching) distribution(n int64) (*about, error) {
 	}
 	d = &about{}
 	var stopped string
-	there, err := s.one("SELECT run, production, id, title, state, created, code, stopped FROM distributions WHERE n = ?", []any{n},
-		&d.run, &d.production, &d.id, &d.title, &d.state, &d.created, &d.code, &stopped)
+	var p int64
+	there, err := s.one("SELECT p, run, production, id, title, state, created, code, stopped FROM distributions WHERE n = ?", []any{n},
+		&p, &d.run, &d.production, &d.id, &d.title, &d.state, &d.created, &d.code, &stopped)
 	if err != nil {
 		return nil, err
 	}
 	if stopped != "" {
 		d.code = stopped
 	}
-	if !there || !s.q.Scope.has(d.production) {
+	if !there || !s.has(p) {
 		d = nil
 	}
 	s.productions[n] = d

@@ -69,7 +69,7 @@ func at(ms int64) time.Time {
 // more, and everything is to be read again.
 func (x *Index) Take(ctx context.Context, seen []Seen, marks []Mark) error {
 	err := x.writing(ctx, func(w *tx) error {
-		t := taking{w}
+		t := taking{tx: w, full: x.full}
 		for i := range seen {
 			err := t.take(&seen[i])
 			if err != nil {
@@ -85,7 +85,15 @@ func (x *Index) Take(ctx context.Context, seen []Seen, marks []Mark) error {
 }
 
 // taking is one transaction that takes in.
-type taking struct{ *tx }
+type taking struct {
+	*tx
+	// full is how many docs a slice has.
+	full int
+	// n is what is written of now, p its production, slice and signs where it stands in words, and said how many docs are more.
+	n, p, slice int64
+	signs       string
+	said        int
+}
 
 func (t *taking) marks(all []Mark) error {
 	for _, m := range all {
@@ -98,6 +106,14 @@ func (t *taking) marks(all []Mark) error {
 }
 
 func (t *taking) take(s *Seen) error {
+	err := t.takeIn(s)
+	if err != nil {
+		return err
+	}
+	return t.counted()
+}
+
+func (t *taking) takeIn(s *Seen) error {
 	n, position, failing, err := t.row(s)
 	if err != nil {
 		return err
@@ -110,7 +126,7 @@ func (t *taking) take(s *Seen) error {
 	}
 	f := facts(s.Events, position)
 	for _, w := range f.workers {
-		err = t.exec("INSERT INTO workers VALUES (?, ?) ON CONFLICT DO NOTHING", w, n)
+		err = t.exec("INSERT INTO workers VALUES (?, ?, ?) ON CONFLICT DO NOTHING", w, n, t.p)
 		if err != nil {
 			return err
 		}
@@ -162,10 +178,11 @@ func (t *taking) take(s *Seen) error {
 
 // row writes the distribution's own row and, the first time, what never changes of it.
 func (t *taking) row(s *Seen) (n int64, position string, failing int, err error) {
-	known, err := t.one("SELECT n, position, failing FROM distributions WHERE id = ? AND run = 0", []any{s.ID}, &n, &position, &failing)
+	known, err := t.one("SELECT n, p, position, failing FROM distributions WHERE id = ? AND run = 0", []any{s.ID}, &n, &t.p, &position, &failing)
 	if err != nil {
 		return 0, "", 0, err
 	}
+	t.n, t.signs = n, ""
 	body := s.Body
 	if body == nil {
 		body = []byte{}
@@ -175,14 +192,14 @@ func (t *taking) row(s *Seen) (n int64, position string, failing int, err error)
 			items_failed = ?, recipients = ?, body = ? WHERE n = ?`,
 			s.Title, s.State, ms(s.Started), ms(s.Ended), ms(s.Deadline), s.Items, s.ItemsDone, s.ItemsFailed, s.Distribution.Recipients, body, n)
 	}
-	n, err = t.place(s.Created)
+	n, err = t.begin(s.Production, s.Created)
 	if err != nil {
 		return 0, "", 0, err
 	}
-	err = t.exec(`INSERT INTO distributions (n, run, production, id, title, state, mode, definition, version, created, started, ended, deadline,
+	err = t.exec(`INSERT INTO distributions (n, p, run, production, id, title, state, mode, definition, version, created, started, ended, deadline,
 		items, items_done, items_failed, recipients, parent, code, stopped, failing, position, body)
-		VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', 0, '', ?)`,
-		n, s.Production, s.ID, s.Title, s.State, s.Mode, s.Definition, s.Version, ms(s.Created), ms(s.Started), ms(s.Ended), ms(s.Deadline),
+		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', 0, '', ?)`,
+		n, t.p, s.Production, s.ID, s.Title, s.State, s.Mode, s.Definition, s.Version, ms(s.Created), ms(s.Started), ms(s.Ended), ms(s.Deadline),
 		s.Items, s.ItemsDone, s.ItemsFailed, s.Distribution.Recipients, s.Parent, body)
 	if err != nil {
 		return 0, "", 0, err
@@ -193,7 +210,7 @@ func (t *taking) row(s *Seen) (n int64, position string, failing int, err error)
 	}
 	for i, f := range s.Files {
 		doc := docOf(n, ofFile, i+1)
-		err = t.exec("INSERT INTO files VALUES (?, ?, ?)", doc, f.SHA256, f.Name)
+		err = t.exec("INSERT INTO files VALUES (?, ?, ?, ?)", doc, t.p, f.SHA256, f.Name)
 		if err != nil {
 			return 0, "", 0, err
 		}
@@ -205,8 +222,8 @@ func (t *taking) row(s *Seen) (n int64, position string, failing int, err error)
 	return n, "", 0, nil
 }
 
-// place finds an n for what was created then: the next free one of its second, or of a later one when it is full.
-func (t *taking) place(created time.Time) (int64, error) {
+// room finds an n for what was created then: the next free one of its second, or of a later one when it is full.
+func (t *taking) room(created time.Time) (int64, error) {
 	first := max(created.Unix()-epoch, 0) << 10
 	for {
 		var last sql.NullInt64
@@ -236,9 +253,9 @@ func (t *taking) recipient(n int64, r *event.Recipient) error {
 	if known && name == r.Name && email == r.Email && state == r.State && message == r.MessageID && code == r.Code && why == r.Message && sent == ms(r.SentAt) {
 		return nil
 	}
-	err = t.exec(`INSERT INTO recipients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name, email = excluded.email,
+	err = t.exec(`INSERT INTO recipients VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET name = excluded.name, email = excluded.email,
 		state = excluded.state, message_id = excluded.message_id, code = excluded.code, message = excluded.message, sent = excluded.sent, address = excluded.address`,
-		doc, r.Name, r.Email, r.State, r.MessageID, r.Code, r.Message, ms(r.SentAt), Fold(r.Email))
+		doc, t.p, r.Name, r.Email, r.State, r.MessageID, r.Code, r.Message, ms(r.SentAt), Fold(r.Email))
 	if err != nil {
 		return err
 	}
@@ -263,12 +280,12 @@ func (t *taking) recipient(n int64, r *event.Recipient) error {
 // say makes texts findable in a column.
 func (t *taking) say(doc int64, column string, texts ...string) error {
 	for _, s := range texts {
-		err := t.exec("INSERT INTO wholes VALUES (?, ?) ON CONFLICT DO NOTHING", Fold(s), doc)
+		err := t.exec("INSERT INTO wholes VALUES (?, ?, ?) ON CONFLICT DO NOTHING", Fold(s), doc, t.p)
 		if err != nil {
 			return err
 		}
 	}
-	return t.exec("INSERT INTO words (rowid, "+column+") VALUES (?, ?)", doc, text(texts...))
+	return t.write(doc, column, texts...)
 }
 
 func bareMessageID(s string) string { return strings.Trim(strings.TrimSpace(s), "<>") }
@@ -286,9 +303,9 @@ func (t *taking) step(n int64, s *stepFacts, failing bool) (touched bool, err er
 		}
 	}
 	for _, f := range s.failures {
-		err = t.exec(`INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET message = excluded.message, worker = excluded.worker,
+		err = t.exec(`INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET message = excluded.message, worker = excluded.worker,
 			attempts = attempts + excluded.attempts, last = excluded.last, state = excluded.state`,
-			n, s.unit, s.step, f.code, f.message, f.worker, recipientOf(s.unit), f.attempts, ms(f.first), ms(f.last), f.state)
+			n, t.p, s.unit, s.step, f.code, f.message, f.worker, recipientOf(s.unit), f.attempts, ms(f.first), ms(f.last), f.state)
 		if err != nil {
 			return false, err
 		}
@@ -328,7 +345,7 @@ func (t *taking) sentences(n int64, all []sentence) error {
 		if err != nil {
 			return err
 		}
-		err = t.exec("INSERT INTO words (rowid, error) VALUES (?, ?)", doc, text(s.code, s.message))
+		err = t.write(doc, "error", s.code, s.message)
 		if err != nil {
 			return err
 		}
