@@ -40,6 +40,8 @@ type commands struct {
 	List       listCmd       `cmd:"" group:"Look" help:"List distributions, newest first: a production's, or those that filters choose."`
 	History    historyCmd    `cmd:"" group:"Look" help:"Sum up by week what ended: how much, how long it took, failures, lateness."`
 	Audit      auditCmd      `cmd:"" group:"Look" help:"List who did and saw what, newest first; --verify says whether any of it was altered."`
+	People     peopleCmd     `cmd:"" group:"Start and send" help:"List, import and remove the people of a production."`
+	Lists      listsCmd      `cmd:"" group:"Start and send" help:"Keep lists of people to send to, and how they are sent to."`
 	Download   downloadCmd   `cmd:"" group:"Look" help:"Fetch the copies that were made, into a folder."`
 	Passwords  passwordsCmd  `cmd:"" group:"Look" help:"Print recipients' passwords as CSV; each look is recorded."`
 	Cancel     cancelCmd     `cmd:"" group:"Act on what was sent" help:"Stop what has not been sent yet."`

@@ -47,6 +47,7 @@ type fake struct {
 	tokens  map[string]string // secret → role
 
 	steered
+	directory
 }
 
 type created struct {
@@ -87,6 +88,7 @@ func newFake() *fake {
 	mux.HandleFunc("GET /v1/productions/{production}/distributions/{id}/watch", f.watch)
 	f.handleSteering(mux)
 	f.handleLooking(mux)
+	f.handleDirectory(mux)
 	f.Server = httptest.NewServer(mux)
 	return f
 }

@@ -8,8 +8,8 @@ import (
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
 
+	"github.com/filigreehq/filigree/pkg/people"
 	"github.com/filigreehq/filigree/services/cli/internal/api"
-	"github.com/filigreehq/filigree/services/cli/internal/people"
 )
 
 type hookCmd struct {
@@ -60,7 +60,7 @@ func (c *hookSetCmd) Run(ctx context.Context, t *term) error {
 			return err
 		}
 	}
-	return c.put(ctx, t, client, &schedulev1.Hook{Name: string(c.Name), Start: c.request(c.Production, files, list)}, false, c.JSON)
+	return c.put(ctx, t, client, &schedulev1.Hook{Name: string(c.Name), Start: c.request(c.Production, files, whom{people: list})}, false, c.JSON)
 }
 
 // put makes h or changes it, and shows its secret if that is new.

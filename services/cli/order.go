@@ -1,21 +1,20 @@
 package cli
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
-
-	"github.com/filigreehq/filigree/services/cli/internal/people"
 )
 
 // orderFlags say how documents go out, whether a person, the clock or another system starts it.
 type orderFlags struct {
-	Mode string `enum:"attachment,link,drive" default:"attachment" placeholder:"MODE" help:"How copies reach people: attachment (default); link, a page of their own to fetch them from; or drive, Google Drive, shared with that person only."`
+	Mode string `enum:",attachment,link,drive" default:"" placeholder:"MODE" help:"How copies reach people: attachment (default); link, a page of their own to fetch them from; or drive, Google Drive, shared with that person only."`
 	Mark string `placeholder:"TEMPLATE" help:"Text of the mark, such as '{name}\\n{email} {date}'; \\n starts a new line."`
 	styleFlags
-	Password     string        `enum:"none,generate" default:"none" placeholder:"HOW" help:"generate: lock each person's copies with a password of their own. Default: none."`
+	Password     string        `enum:",none,generate" default:"" placeholder:"HOW" help:"generate: lock each person's copies with a password of their own. Default: none."`
 	Title        string        `placeholder:"TEXT" help:"What it is called. Default: the files' names."`
 	Subject      string        `placeholder:"TEXT" help:"The mail's subject. Default: the title."`
 	Text         string        `placeholder:"TEXT" help:"The mail's text."`
@@ -30,8 +29,8 @@ type orderFlags struct {
 
 // check finds what can be told to be wrong without a server.
 func (f orderFlags) check() error {
-	if f.LinkLifetime > 0 && f.Mode == "attachment" {
-		return refuse("USAGE", "--link-lifetime is for links, and --mode %s has none: add --mode link, or leave it out", f.Mode)
+	if f.LinkLifetime > 0 && (f.Mode == "" || f.Mode == "attachment") {
+		return refuse("USAGE", "--link-lifetime is for links, and --mode %s has none: add --mode link, or leave it out", "attachment")
 	}
 	if f.Priority < 0 || f.Priority > 9 {
 		return refuse("USAGE", "--priority is %d: it goes from 0 to 9, and higher goes first", f.Priority)
@@ -45,13 +44,16 @@ func (f orderFlags) ownMark() bool {
 	return f.Mark != "" || f.styleFlags != styleFlags{}
 }
 
-func (f orderFlags) request(production string, files []*distributionv1.FileRef, list []people.Person) *distributionv1.CreateDistributionRequest {
+func (f orderFlags) request(production string, files []*distributionv1.FileRef, to whom) *distributionv1.CreateDistributionRequest {
 	req := &distributionv1.CreateDistributionRequest{
 		Production: production, Title: f.Title, Mode: f.Mode, Files: files,
 		Mark: template(f.Mark), MarkStyle: f.message(), Password: f.Password,
-		Definition: f.Definition.name, DefinitionVersion: f.Definition.version, Priority: int32(f.Priority),
+		Definition: f.Definition.name, DefinitionVersion: f.Definition.version, Priority: int32(f.Priority), Lists: to.lists,
 	}
-	for _, p := range list {
+	if len(to.lists) == 0 { // whose policies would say it
+		req.Mode, req.Password = cmp.Or(f.Mode, "attachment"), cmp.Or(f.Password, "none")
+	}
+	for _, p := range to.people {
 		req.Recipients = append(req.Recipients, &distributionv1.RecipientInput{Name: p.Name, Email: p.Email, Fields: p.Fields})
 	}
 	if f.Subject != "" || f.Text != "" {

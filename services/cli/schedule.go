@@ -33,7 +33,7 @@ func (c *scheduleSetCmd) Run(ctx context.Context, t *term) error {
 	if err != nil {
 		return err
 	}
-	list, err := readPeople(c.To)
+	list, err := c.read()
 	if err != nil {
 		return err
 	}
@@ -49,12 +49,16 @@ func (c *scheduleSetCmd) Run(ctx context.Context, t *term) error {
 	if err != nil {
 		return err
 	}
+	to, err := c.people(ctx, client, c.Production, list)
+	if err != nil {
+		return err
+	}
 	files, err := upload(ctx, t, client, c.Production, c.File, c.ownMark())
 	if err != nil {
 		return err
 	}
 	s, raw, err := client.PutSchedule(ctx, c.Production, &schedulev1.Schedule{
-		Name: string(c.Name), Cron: c.Cron, TimeZone: c.Zone, Missed: c.Missed, Start: c.request(c.Production, files, list),
+		Name: string(c.Name), Cron: c.Cron, TimeZone: c.Zone, Missed: c.Missed, Start: c.request(c.Production, files, to),
 	})
 	if err != nil {
 		return err

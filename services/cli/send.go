@@ -13,8 +13,8 @@ import (
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/filigreehq/filigree/pkg/people"
 	"github.com/filigreehq/filigree/services/cli/internal/api"
-	"github.com/filigreehq/filigree/services/cli/internal/people"
 )
 
 type sendCmd struct {
@@ -31,7 +31,49 @@ type sendCmd struct {
 // documentFlags say what is sent to whom.
 type documentFlags struct {
 	File []string `required:"" placeholder:"FILE" sep:"none" help:"Document or picture to send (repeatable)."`
-	To   string   `required:"" placeholder:"CSV" help:"People to send to: CSV whose header has name and email; other columns become fields of the mark."`
+	To   string   `placeholder:"CSV" help:"People to send to: CSV whose header has name and email; other columns become fields of the mark."`
+	List []string `placeholder:"LIST" sep:"none" help:"Send to whoever is in this list of the production, by its name or id (repeatable). What flags do not say, its policy does."`
+}
+
+// people reads whom flags name: those in a CSV, and the ids of lists.
+func (f documentFlags) people(ctx context.Context, client *api.Client, production string, list []people.Person) (whom, error) {
+	to := whom{people: list}
+	for _, named := range f.List {
+		id, err := listID(ctx, client, production, named)
+		if err != nil {
+			return whom{}, err
+		}
+		to.lists = append(to.lists, id)
+	}
+	return to, nil
+}
+
+// read reads the CSV, if there is one.
+func (f documentFlags) read() ([]people.Person, error) {
+	if f.To == "" && len(f.List) == 0 {
+		return nil, refuse("USAGE", "say to whom: --to people.csv, or --list LIST")
+	}
+	if f.To == "" {
+		return nil, nil
+	}
+	return readPeople(f.To)
+}
+
+// whom is to whom something goes.
+type whom struct {
+	people []people.Person
+	lists  []string
+}
+
+func (w whom) String() string {
+	var words []string
+	if len(w.people) > 0 {
+		words = append(words, plural(len(w.people), "person", "people"))
+	}
+	if len(w.lists) > 0 {
+		words = append(words, plural(len(w.lists), "list", "lists"))
+	}
+	return strings.Join(words, " and ")
 }
 
 func (c *sendCmd) Run(ctx context.Context, t *term) error {
@@ -39,7 +81,7 @@ func (c *sendCmd) Run(ctx context.Context, t *term) error {
 	if err != nil {
 		return err
 	}
-	list, err := readPeople(c.To)
+	list, err := c.read()
 	if err != nil {
 		return err
 	}
@@ -56,11 +98,15 @@ func (c *sendCmd) Run(ctx context.Context, t *term) error {
 	if err != nil {
 		return err
 	}
+	to, err := c.people(ctx, client, c.Production, list)
+	if err != nil {
+		return err
+	}
 	files, err := upload(ctx, t, client, c.Production, c.File, c.ownMark())
 	if err != nil {
 		return err
 	}
-	req := c.request(c.Production, files, list)
+	req := c.request(c.Production, files, to)
 	if c.Deadline.set {
 		req.Deadline = timestamppb.New(c.Deadline.after(t.now()).Truncate(time.Second))
 	}
@@ -79,7 +125,7 @@ func (c *sendCmd) Run(ctx context.Context, t *term) error {
 	}
 	t.print("%s", d.GetId())
 	t.say("%s on the way to %s; follow it with: filigree status %s%s",
-		plural(len(files), "file is", "files are"), plural(len(list), "person", "people"), d.GetId(), c.hint())
+		plural(len(files), "file is", "files are"), to, d.GetId(), c.hint())
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/mark"
-	"github.com/filigreehq/filigree/services/cli/internal/people"
+	"github.com/filigreehq/filigree/pkg/people"
 	"github.com/filigreehq/filigree/services/watermark"
 )
 

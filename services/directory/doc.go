@@ -1,5 +1,5 @@
-// Package directory keeps what is there before anybody sends anything: productions, API tokens, source documents,
-// the devices on which people want to be notified, and other systems' secrets. It tells recipients' passwords to those
+// Package directory keeps what is there before anybody sends anything: productions, API tokens, people and lists of them,
+// source documents, the devices on which people want to be notified, and other systems' secrets. It tells recipients' passwords to those
 // who may know them.
 //
 // It promises:
@@ -10,6 +10,8 @@
 //   - A production that a caller may not act in is answered word for word like one that does not exist. The check is
 //     made by the interceptor and, apart from it, by the store.
 //   - Of a token the SHA-256 is kept, nothing else; a revoked one is refused from that moment on, and for good.
+//   - Of an address there is one person in a production, whoever adds and imports at once. Of two who edit one revision of a
+//     person or a list one is let, and the other told.
 //   - A device is one person's, by their e-mail address without regard to case, in each production. Its registration
 //     token is kept sealed under the key ring and told to services only.
 //   - A credential's secret is kept sealed under the key ring, told to services only, and to nobody without a line in the

@@ -255,6 +255,9 @@ func TestDirectory(t *testing.T) {
 		"secrets are for services only and recorded":         secretsForServices,
 		"credentials that cannot be":                         badCredentials,
 		"what was sealed under an old key opens":             rotatedRing,
+		"people are imported and found":                      importPeople,
+		"as many people as there may be are imported":        importMany,
+		"people and lists are edited":                        editPeople,
 		"files are listed newest first":                      listFiles,
 		"page tokens of something else":                      foreignPageTokens,
 	} {

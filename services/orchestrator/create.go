@@ -49,6 +49,16 @@ func (s *Server) CreateDistribution(ctx context.Context, req *distributionv1.Cre
 
 // create makes the distribution that req asks for, or finds the one that key and hash made before.
 func (s *Server) create(ctx context.Context, req *distributionv1.CreateDistributionRequest, key, hash string) (*distributionv1.Distribution, error) {
+	if len(req.GetLists())+len(req.GetPeople()) > 0 {
+		// What was made by the key goes to whoever was in the lists then, whatever has become of them since.
+		made, of, err := s.store.Made(ctx, req.GetProduction(), key)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if made != "" && of == hash {
+			return s.view(ctx, req.GetProduction(), made)
+		}
+	}
 	n, err := s.planned(ctx, req)
 	if err != nil {
 		return nil, err
@@ -77,7 +87,12 @@ func (s *Server) planned(ctx context.Context, req *distributionv1.CreateDistribu
 	if err != nil {
 		return store.New{}, err
 	}
-	recipients, err := recipients(req)
+	to, err := s.resolve(ctx, req)
+	if err != nil {
+		return store.New{}, err
+	}
+	req = to.req
+	recipients, err := recipients(req, to.inline)
 	if err != nil {
 		return store.New{}, err
 	}
@@ -235,8 +250,9 @@ func (s *Server) files(ctx context.Context, req *distributionv1.CreateDistributi
 	return out, nil
 }
 
-// recipients checks the addresses of all recipients and reports everything that is wrong with them at once.
-func recipients(req *distributionv1.CreateDistributionRequest) ([]store.Recipient, error) {
+// recipients checks the addresses of all recipients and reports everything that is wrong with them at once. The first inline of
+// them are those that the request named itself, none twice in any case; the directory has nobody twice already.
+func recipients(req *distributionv1.CreateDistributionRequest, inline int) ([]store.Recipient, error) {
 	var out []store.Recipient
 	var wrong []string
 	first := map[string]int{}
@@ -248,7 +264,7 @@ func recipients(req *distributionv1.CreateDistributionRequest) ([]store.Recipien
 			continue
 		}
 		key := strings.ToLower(r.GetEmail())
-		if first[key] > 0 {
+		if first[key] > 0 && i < inline {
 			wrong = append(wrong, "recipient "+strconv.Itoa(n)+": "+strconv.Quote(r.GetEmail())+" is recipient "+strconv.Itoa(first[key])+" already")
 			continue
 		}

@@ -268,7 +268,7 @@ func fill(start *distributionv1.CreateDistributionRequest, body []byte) error {
 		case "files":
 			start.Files = said.GetFiles()
 		case "recipients":
-			start.Recipients = said.GetRecipients()
+			start.Recipients, start.Lists, start.People = said.GetRecipients(), nil, nil
 		case "message":
 			if start.GetMessage() == nil {
 				start.Message = &distributionv1.Message{}
@@ -290,14 +290,14 @@ func (s *Server) checkHook(ctx context.Context, production string, start *distri
 	if len(start.GetFiles()) == 0 {
 		trial.Files = []*distributionv1.FileRef{{Sha256: strings.Repeat("0", sha256.Size*2)}}
 	}
-	if len(start.GetRecipients()) == 0 {
+	if !named(start) {
 		trial.Recipients = []*distributionv1.RecipientInput{{Name: "x", Email: "x@example.com"}}
 	}
 	err := rpc.Validate(trial)
 	if err != nil {
 		return badStart(err)
 	}
-	if len(start.GetFiles()) > 0 && len(start.GetRecipients()) > 0 {
+	if len(start.GetFiles()) > 0 && named(start) {
 		_, err = s.planned(ctx, trial)
 		return err
 	}
@@ -305,7 +305,7 @@ func (s *Server) checkHook(ctx context.Context, production string, start *distri
 	if err != nil {
 		return err
 	}
-	_, err = recipients(trial)
+	_, err = recipients(trial, len(trial.GetRecipients()))
 	if err != nil {
 		return err
 	}

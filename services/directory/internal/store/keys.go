@@ -20,6 +20,30 @@ func deviceKey(production, device string) string { return "{p:" + production + "
 // devicesKey: sorted set of a person's devices, by when they were refreshed last.
 func devicesKey(production, person string) string { return "{p:" + production + "}:devices:" + person }
 
+// personKey: hash name, email, address (as it is compared, hashed), fields (JSON), words (JSON, what the indexes have of it),
+// created, updated, revision.
+func personKey(production, id string) string { return "{p:" + production + "}:person:" + id }
+
+// peopleKey: sorted set of the production's people, all of score 0: name as it is ordered, zero byte, id.
+func peopleKey(production string) string { return "{p:" + production + "}:people" }
+
+// termsKey: sorted set of what people are found by, all of score 0: term, zero byte, id.
+func termsKey(production string) string { return "{p:" + production + "}:people:terms" }
+
+// addressesKey: hash of people's ids by address as it is compared, hashed.
+func addressesKey(production string) string { return "{p:" + production + "}:people:addresses" }
+
+// listKey: hash name, policy (JSON), word (what the index has of it), created, updated, revision, seq (score of who came last).
+func listKey(production, list string) string { return "{p:" + production + "}:list:" + list }
+
+// listsKey: sorted set of the production's lists, all of score 0: name as it is ordered, zero byte, id.
+func listsKey(production string) string { return "{p:" + production + "}:lists" }
+
+// listPeopleKey: sorted set of the ids of a list's people, in the order in which they came into it.
+func listPeopleKey(production, list string) string {
+	return "{p:" + production + "}:list:people:" + list
+}
+
 // auditKey: stream of who was told what; capped.
 func auditKey(production string) string { return "{p:" + production + "}:audit" }
 

@@ -44,10 +44,29 @@ var credentialOpenLua string
 //go:embed lua/credential_delete.lua
 var credentialDeleteLua string
 
+//go:embed lua/people_put.lua
+var peoplePutLua string
+
+//go:embed lua/person_update.lua
+var personUpdateLua string
+
+//go:embed lua/person_delete.lua
+var personDeleteLua string
+
+//go:embed lua/list_put.lua
+var listPutLua string
+
+//go:embed lua/list_delete.lua
+var listDeleteLua string
+
+//go:embed lua/list_people.lua
+var listPeopleLua string
+
 // scripts are directory's transitions, by what they do.
 type scripts struct {
 	productionCreate, productionUpdate, filePut, fileVerdict, tokenCreate, tokenRevoke, devicePut, deviceRemove, audit,
-	credentialPut, credentialOpen, credentialDelete *redis.Script
+	credentialPut, credentialOpen, credentialDelete,
+	peoplePut, personUpdate, personDelete, listPut, listDelete, listPeople *redis.Script
 }
 
 func newScripts() scripts {
@@ -64,6 +83,12 @@ func newScripts() scripts {
 		credentialPut:    redis.NewScript(credentialPutLua),
 		credentialOpen:   redis.NewScript(credentialOpenLua),
 		credentialDelete: redis.NewScript(credentialDeleteLua),
+		peoplePut:        redis.NewScript(peoplePutLua),
+		personUpdate:     redis.NewScript(personUpdateLua),
+		personDelete:     redis.NewScript(personDeleteLua),
+		listPut:          redis.NewScript(listPutLua),
+		listDelete:       redis.NewScript(listDeleteLua),
+		listPeople:       redis.NewScript(listPeopleLua),
 	}
 }
 

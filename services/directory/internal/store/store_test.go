@@ -39,6 +39,10 @@ func TestStore(t *testing.T) {
 		"an audit is capped":                         auditCapped,
 		"credentials are kept, opened and recorded":  credentials,
 		"credentials are bounded":                    credentialBound,
+		"people are put, found and deleted":          peopleLife,
+		"of many who edit one person one is let":     peopleEdited,
+		"lists have people":                          lists,
+		"people and lists are bounded":               listBounds,
 		"keys are of one production or of none":      keySpace,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, client) })

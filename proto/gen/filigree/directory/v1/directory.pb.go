@@ -1271,7 +1271,7 @@ var File_filigree_directory_v1_directory_proto protoreflect.FileDescriptor
 
 const file_filigree_directory_v1_directory_proto_rawDesc = "" +
 	"\n" +
-	"%filigree/directory/v1/directory.proto\x12\x15filigree.directory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x01\n" +
+	"%filigree/directory/v1/directory.proto\x12\x15filigree.directory.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1ffiligree/access/v1/access.proto\x1a\"filigree/directory/v1/people.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x01\n" +
 	"\n" +
 	"Production\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -1368,7 +1368,7 @@ const file_filigree_directory_v1_directory_proto_rawDesc = "" +
 	"\x05email\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x03(\xc0\x02R\x05email\"N\n" +
 	"\x13ListDevicesResponse\x127\n" +
-	"\adevices\x18\x01 \x03(\v2\x1d.filigree.directory.v1.DeviceR\adevices2\xf2\r\n" +
+	"\adevices\x18\x01 \x03(\v2\x1d.filigree.directory.v1.DeviceR\adevices2\xaf!\n" +
 	"\x10DirectoryService\x12\xa2\x01\n" +
 	"\x10CreateProduction\x12..filigree.directory.v1.CreateProductionRequest\x1a/.filigree.directory.v1.CreateProductionResponse\"-\xea\xe0\x18\x03\n" +
 	"\x01\x03\x82\xd3\xe4\x93\x02 :\x01*b\n" +
@@ -1395,7 +1395,41 @@ const file_filigree_directory_v1_directory_proto_rawDesc = "" +
 	"\vListDevices\x12).filigree.directory.v1.ListDevicesRequest\x1a*.filigree.directory.v1.ListDevicesResponse\"7\xea\xe0\x18\a\n" +
 	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02&\x12$/v1/productions/{production}/devices\x12\xc6\x01\n" +
 	"\x0eRevealPassword\x12,.filigree.directory.v1.RevealPasswordRequest\x1a-.filigree.directory.v1.RevealPasswordResponse\"W\xea\xe0\x18\x06\n" +
-	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02G:\x01*\"B/v1/productions/{production}/recipients/{recipient}:revealPasswordB\xef\x01\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02G:\x01*\"B/v1/productions/{production}/recipients/{recipient}:revealPassword\x12\xa9\x01\n" +
+	"\fCreatePerson\x12*.filigree.directory.v1.CreatePersonRequest\x1a+.filigree.directory.v1.CreatePersonResponse\"@\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x020:\x01*b\x06person\"#/v1/productions/{production}/people\x12\xa7\x01\n" +
+	"\tGetPerson\x12'.filigree.directory.v1.GetPersonRequest\x1a(.filigree.directory.v1.GetPersonResponse\"G\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x026b\x06person\x12,/v1/productions/{production}/people/{person}\x12i\n" +
+	"\tGetPeople\x12'.filigree.directory.v1.GetPeopleRequest\x1a(.filigree.directory.v1.GetPeopleResponse\"\t\xea\xe0\x18\x05\n" +
+	"\x01\x04\x10\x01\x12\x99\x01\n" +
+	"\n" +
+	"ListPeople\x12(.filigree.directory.v1.ListPeopleRequest\x1a).filigree.directory.v1.ListPeopleResponse\"6\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02%\x12#/v1/productions/{production}/people\x12\xb2\x01\n" +
+	"\fUpdatePerson\x12*.filigree.directory.v1.UpdatePersonRequest\x1a+.filigree.directory.v1.UpdatePersonResponse\"I\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x029:\x01*b\x06person\x1a,/v1/productions/{production}/people/{person}\x12\xa7\x01\n" +
+	"\fDeletePerson\x12*.filigree.directory.v1.DeletePersonRequest\x1a+.filigree.directory.v1.DeletePersonResponse\">\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02.*,/v1/productions/{production}/people/{person}\x12\xa8\x01\n" +
+	"\fImportPeople\x12*.filigree.directory.v1.ImportPeopleRequest\x1a+.filigree.directory.v1.ImportPeopleResponse\"?\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02/:\x01*\"*/v1/productions/{production}/people:import\x12\xa0\x01\n" +
+	"\n" +
+	"CreateList\x12(.filigree.directory.v1.CreateListRequest\x1a).filigree.directory.v1.CreateListResponse\"=\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02-:\x01*b\x04list\"\"/v1/productions/{production}/lists\x12\x9c\x01\n" +
+	"\aGetList\x12%.filigree.directory.v1.GetListRequest\x1a&.filigree.directory.v1.GetListResponse\"B\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x021b\x04list\x12)/v1/productions/{production}/lists/{list}\x12\x95\x01\n" +
+	"\tListLists\x12'.filigree.directory.v1.ListListsRequest\x1a(.filigree.directory.v1.ListListsResponse\"5\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02$\x12\"/v1/productions/{production}/lists\x12\xa7\x01\n" +
+	"\n" +
+	"UpdateList\x12(.filigree.directory.v1.UpdateListRequest\x1a).filigree.directory.v1.UpdateListResponse\"D\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x024:\x01*b\x04list\x1a)/v1/productions/{production}/lists/{list}\x12\x9e\x01\n" +
+	"\n" +
+	"DeleteList\x12(.filigree.directory.v1.DeleteListRequest\x1a).filigree.directory.v1.DeleteListResponse\";\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02+*)/v1/productions/{production}/lists/{list}\x12\xb2\x01\n" +
+	"\x0eListListPeople\x12,.filigree.directory.v1.ListListPeopleRequest\x1a-.filigree.directory.v1.ListListPeopleResponse\"C\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x022\x120/v1/productions/{production}/lists/{list}/people\x12\xb5\x01\n" +
+	"\rAddListPeople\x12+.filigree.directory.v1.AddListPeopleRequest\x1a,.filigree.directory.v1.AddListPeopleResponse\"I\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x029:\x01*\"4/v1/productions/{production}/lists/{list}/people:add\x12\xc1\x01\n" +
+	"\x10RemoveListPeople\x12..filigree.directory.v1.RemoveListPeopleRequest\x1a/.filigree.directory.v1.RemoveListPeopleResponse\"L\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02<:\x01*\"7/v1/productions/{production}/lists/{list}/people:removeB\xef\x01\n" +
 	"\x19com.filigree.directory.v1B\x0eDirectoryProtoP\x01ZJgithub.com/filigreehq/filigree/proto/gen/filigree/directory/v1;directoryv1\xa2\x02\x03FDX\xaa\x02\x15Filigree.Directory.V1\xca\x02\x16Filigree\\Directory_\\V1\xe2\x02\"Filigree\\Directory_\\V1\\GPBMetadata\xea\x02\x17Filigree::Directory::V1b\x06proto3"
 
 var (
@@ -1438,6 +1472,36 @@ var file_filigree_directory_v1_directory_proto_goTypes = []any{
 	(*ListDevicesResponse)(nil),      // 23: filigree.directory.v1.ListDevicesResponse
 	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
 	(*v1.Principal)(nil),             // 25: filigree.access.v1.Principal
+	(*CreatePersonRequest)(nil),      // 26: filigree.directory.v1.CreatePersonRequest
+	(*GetPersonRequest)(nil),         // 27: filigree.directory.v1.GetPersonRequest
+	(*GetPeopleRequest)(nil),         // 28: filigree.directory.v1.GetPeopleRequest
+	(*ListPeopleRequest)(nil),        // 29: filigree.directory.v1.ListPeopleRequest
+	(*UpdatePersonRequest)(nil),      // 30: filigree.directory.v1.UpdatePersonRequest
+	(*DeletePersonRequest)(nil),      // 31: filigree.directory.v1.DeletePersonRequest
+	(*ImportPeopleRequest)(nil),      // 32: filigree.directory.v1.ImportPeopleRequest
+	(*CreateListRequest)(nil),        // 33: filigree.directory.v1.CreateListRequest
+	(*GetListRequest)(nil),           // 34: filigree.directory.v1.GetListRequest
+	(*ListListsRequest)(nil),         // 35: filigree.directory.v1.ListListsRequest
+	(*UpdateListRequest)(nil),        // 36: filigree.directory.v1.UpdateListRequest
+	(*DeleteListRequest)(nil),        // 37: filigree.directory.v1.DeleteListRequest
+	(*ListListPeopleRequest)(nil),    // 38: filigree.directory.v1.ListListPeopleRequest
+	(*AddListPeopleRequest)(nil),     // 39: filigree.directory.v1.AddListPeopleRequest
+	(*RemoveListPeopleRequest)(nil),  // 40: filigree.directory.v1.RemoveListPeopleRequest
+	(*CreatePersonResponse)(nil),     // 41: filigree.directory.v1.CreatePersonResponse
+	(*GetPersonResponse)(nil),        // 42: filigree.directory.v1.GetPersonResponse
+	(*GetPeopleResponse)(nil),        // 43: filigree.directory.v1.GetPeopleResponse
+	(*ListPeopleResponse)(nil),       // 44: filigree.directory.v1.ListPeopleResponse
+	(*UpdatePersonResponse)(nil),     // 45: filigree.directory.v1.UpdatePersonResponse
+	(*DeletePersonResponse)(nil),     // 46: filigree.directory.v1.DeletePersonResponse
+	(*ImportPeopleResponse)(nil),     // 47: filigree.directory.v1.ImportPeopleResponse
+	(*CreateListResponse)(nil),       // 48: filigree.directory.v1.CreateListResponse
+	(*GetListResponse)(nil),          // 49: filigree.directory.v1.GetListResponse
+	(*ListListsResponse)(nil),        // 50: filigree.directory.v1.ListListsResponse
+	(*UpdateListResponse)(nil),       // 51: filigree.directory.v1.UpdateListResponse
+	(*DeleteListResponse)(nil),       // 52: filigree.directory.v1.DeleteListResponse
+	(*ListListPeopleResponse)(nil),   // 53: filigree.directory.v1.ListListPeopleResponse
+	(*AddListPeopleResponse)(nil),    // 54: filigree.directory.v1.AddListPeopleResponse
+	(*RemoveListPeopleResponse)(nil), // 55: filigree.directory.v1.RemoveListPeopleResponse
 }
 var file_filigree_directory_v1_directory_proto_depIdxs = []int32{
 	24, // 0: filigree.directory.v1.Production.created_at:type_name -> google.protobuf.Timestamp
@@ -1460,19 +1524,49 @@ var file_filigree_directory_v1_directory_proto_depIdxs = []int32{
 	20, // 17: filigree.directory.v1.DirectoryService.RemoveDevice:input_type -> filigree.directory.v1.RemoveDeviceRequest
 	22, // 18: filigree.directory.v1.DirectoryService.ListDevices:input_type -> filigree.directory.v1.ListDevicesRequest
 	15, // 19: filigree.directory.v1.DirectoryService.RevealPassword:input_type -> filigree.directory.v1.RevealPasswordRequest
-	2,  // 20: filigree.directory.v1.DirectoryService.CreateProduction:output_type -> filigree.directory.v1.CreateProductionResponse
-	4,  // 21: filigree.directory.v1.DirectoryService.GetProduction:output_type -> filigree.directory.v1.GetProductionResponse
-	8,  // 22: filigree.directory.v1.DirectoryService.ListProductions:output_type -> filigree.directory.v1.ListProductionsResponse
-	6,  // 23: filigree.directory.v1.DirectoryService.UpdateProduction:output_type -> filigree.directory.v1.UpdateProductionResponse
-	10, // 24: filigree.directory.v1.DirectoryService.CreateToken:output_type -> filigree.directory.v1.CreateTokenResponse
-	12, // 25: filigree.directory.v1.DirectoryService.RevokeToken:output_type -> filigree.directory.v1.RevokeTokenResponse
-	14, // 26: filigree.directory.v1.DirectoryService.Authenticate:output_type -> filigree.directory.v1.AuthenticateResponse
-	19, // 27: filigree.directory.v1.DirectoryService.RegisterDevice:output_type -> filigree.directory.v1.RegisterDeviceResponse
-	21, // 28: filigree.directory.v1.DirectoryService.RemoveDevice:output_type -> filigree.directory.v1.RemoveDeviceResponse
-	23, // 29: filigree.directory.v1.DirectoryService.ListDevices:output_type -> filigree.directory.v1.ListDevicesResponse
-	16, // 30: filigree.directory.v1.DirectoryService.RevealPassword:output_type -> filigree.directory.v1.RevealPasswordResponse
-	20, // [20:31] is the sub-list for method output_type
-	9,  // [9:20] is the sub-list for method input_type
+	26, // 20: filigree.directory.v1.DirectoryService.CreatePerson:input_type -> filigree.directory.v1.CreatePersonRequest
+	27, // 21: filigree.directory.v1.DirectoryService.GetPerson:input_type -> filigree.directory.v1.GetPersonRequest
+	28, // 22: filigree.directory.v1.DirectoryService.GetPeople:input_type -> filigree.directory.v1.GetPeopleRequest
+	29, // 23: filigree.directory.v1.DirectoryService.ListPeople:input_type -> filigree.directory.v1.ListPeopleRequest
+	30, // 24: filigree.directory.v1.DirectoryService.UpdatePerson:input_type -> filigree.directory.v1.UpdatePersonRequest
+	31, // 25: filigree.directory.v1.DirectoryService.DeletePerson:input_type -> filigree.directory.v1.DeletePersonRequest
+	32, // 26: filigree.directory.v1.DirectoryService.ImportPeople:input_type -> filigree.directory.v1.ImportPeopleRequest
+	33, // 27: filigree.directory.v1.DirectoryService.CreateList:input_type -> filigree.directory.v1.CreateListRequest
+	34, // 28: filigree.directory.v1.DirectoryService.GetList:input_type -> filigree.directory.v1.GetListRequest
+	35, // 29: filigree.directory.v1.DirectoryService.ListLists:input_type -> filigree.directory.v1.ListListsRequest
+	36, // 30: filigree.directory.v1.DirectoryService.UpdateList:input_type -> filigree.directory.v1.UpdateListRequest
+	37, // 31: filigree.directory.v1.DirectoryService.DeleteList:input_type -> filigree.directory.v1.DeleteListRequest
+	38, // 32: filigree.directory.v1.DirectoryService.ListListPeople:input_type -> filigree.directory.v1.ListListPeopleRequest
+	39, // 33: filigree.directory.v1.DirectoryService.AddListPeople:input_type -> filigree.directory.v1.AddListPeopleRequest
+	40, // 34: filigree.directory.v1.DirectoryService.RemoveListPeople:input_type -> filigree.directory.v1.RemoveListPeopleRequest
+	2,  // 35: filigree.directory.v1.DirectoryService.CreateProduction:output_type -> filigree.directory.v1.CreateProductionResponse
+	4,  // 36: filigree.directory.v1.DirectoryService.GetProduction:output_type -> filigree.directory.v1.GetProductionResponse
+	8,  // 37: filigree.directory.v1.DirectoryService.ListProductions:output_type -> filigree.directory.v1.ListProductionsResponse
+	6,  // 38: filigree.directory.v1.DirectoryService.UpdateProduction:output_type -> filigree.directory.v1.UpdateProductionResponse
+	10, // 39: filigree.directory.v1.DirectoryService.CreateToken:output_type -> filigree.directory.v1.CreateTokenResponse
+	12, // 40: filigree.directory.v1.DirectoryService.RevokeToken:output_type -> filigree.directory.v1.RevokeTokenResponse
+	14, // 41: filigree.directory.v1.DirectoryService.Authenticate:output_type -> filigree.directory.v1.AuthenticateResponse
+	19, // 42: filigree.directory.v1.DirectoryService.RegisterDevice:output_type -> filigree.directory.v1.RegisterDeviceResponse
+	21, // 43: filigree.directory.v1.DirectoryService.RemoveDevice:output_type -> filigree.directory.v1.RemoveDeviceResponse
+	23, // 44: filigree.directory.v1.DirectoryService.ListDevices:output_type -> filigree.directory.v1.ListDevicesResponse
+	16, // 45: filigree.directory.v1.DirectoryService.RevealPassword:output_type -> filigree.directory.v1.RevealPasswordResponse
+	41, // 46: filigree.directory.v1.DirectoryService.CreatePerson:output_type -> filigree.directory.v1.CreatePersonResponse
+	42, // 47: filigree.directory.v1.DirectoryService.GetPerson:output_type -> filigree.directory.v1.GetPersonResponse
+	43, // 48: filigree.directory.v1.DirectoryService.GetPeople:output_type -> filigree.directory.v1.GetPeopleResponse
+	44, // 49: filigree.directory.v1.DirectoryService.ListPeople:output_type -> filigree.directory.v1.ListPeopleResponse
+	45, // 50: filigree.directory.v1.DirectoryService.UpdatePerson:output_type -> filigree.directory.v1.UpdatePersonResponse
+	46, // 51: filigree.directory.v1.DirectoryService.DeletePerson:output_type -> filigree.directory.v1.DeletePersonResponse
+	47, // 52: filigree.directory.v1.DirectoryService.ImportPeople:output_type -> filigree.directory.v1.ImportPeopleResponse
+	48, // 53: filigree.directory.v1.DirectoryService.CreateList:output_type -> filigree.directory.v1.CreateListResponse
+	49, // 54: filigree.directory.v1.DirectoryService.GetList:output_type -> filigree.directory.v1.GetListResponse
+	50, // 55: filigree.directory.v1.DirectoryService.ListLists:output_type -> filigree.directory.v1.ListListsResponse
+	51, // 56: filigree.directory.v1.DirectoryService.UpdateList:output_type -> filigree.directory.v1.UpdateListResponse
+	52, // 57: filigree.directory.v1.DirectoryService.DeleteList:output_type -> filigree.directory.v1.DeleteListResponse
+	53, // 58: filigree.directory.v1.DirectoryService.ListListPeople:output_type -> filigree.directory.v1.ListListPeopleResponse
+	54, // 59: filigree.directory.v1.DirectoryService.AddListPeople:output_type -> filigree.directory.v1.AddListPeopleResponse
+	55, // 60: filigree.directory.v1.DirectoryService.RemoveListPeople:output_type -> filigree.directory.v1.RemoveListPeopleResponse
+	35, // [35:61] is the sub-list for method output_type
+	9,  // [9:35] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -1483,6 +1577,7 @@ func file_filigree_directory_v1_directory_proto_init() {
 	if File_filigree_directory_v1_directory_proto != nil {
 		return
 	}
+	file_filigree_directory_v1_people_proto_init()
 	file_filigree_directory_v1_directory_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -30,13 +30,28 @@ const (
 	DirectoryService_RemoveDevice_FullMethodName     = "/filigree.directory.v1.DirectoryService/RemoveDevice"
 	DirectoryService_ListDevices_FullMethodName      = "/filigree.directory.v1.DirectoryService/ListDevices"
 	DirectoryService_RevealPassword_FullMethodName   = "/filigree.directory.v1.DirectoryService/RevealPassword"
+	DirectoryService_CreatePerson_FullMethodName     = "/filigree.directory.v1.DirectoryService/CreatePerson"
+	DirectoryService_GetPerson_FullMethodName        = "/filigree.directory.v1.DirectoryService/GetPerson"
+	DirectoryService_GetPeople_FullMethodName        = "/filigree.directory.v1.DirectoryService/GetPeople"
+	DirectoryService_ListPeople_FullMethodName       = "/filigree.directory.v1.DirectoryService/ListPeople"
+	DirectoryService_UpdatePerson_FullMethodName     = "/filigree.directory.v1.DirectoryService/UpdatePerson"
+	DirectoryService_DeletePerson_FullMethodName     = "/filigree.directory.v1.DirectoryService/DeletePerson"
+	DirectoryService_ImportPeople_FullMethodName     = "/filigree.directory.v1.DirectoryService/ImportPeople"
+	DirectoryService_CreateList_FullMethodName       = "/filigree.directory.v1.DirectoryService/CreateList"
+	DirectoryService_GetList_FullMethodName          = "/filigree.directory.v1.DirectoryService/GetList"
+	DirectoryService_ListLists_FullMethodName        = "/filigree.directory.v1.DirectoryService/ListLists"
+	DirectoryService_UpdateList_FullMethodName       = "/filigree.directory.v1.DirectoryService/UpdateList"
+	DirectoryService_DeleteList_FullMethodName       = "/filigree.directory.v1.DirectoryService/DeleteList"
+	DirectoryService_ListListPeople_FullMethodName   = "/filigree.directory.v1.DirectoryService/ListListPeople"
+	DirectoryService_AddListPeople_FullMethodName    = "/filigree.directory.v1.DirectoryService/AddListPeople"
+	DirectoryService_RemoveListPeople_FullMethodName = "/filigree.directory.v1.DirectoryService/RemoveListPeople"
 )
 
 // DirectoryServiceClient is the client API for DirectoryService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// DirectoryService keeps productions, tokens and recipients' passwords.
+// DirectoryService keeps productions, tokens, people and their lists, and recipients' passwords.
 type DirectoryServiceClient interface {
 	CreateProduction(ctx context.Context, in *CreateProductionRequest, opts ...grpc.CallOption) (*CreateProductionResponse, error)
 	GetProduction(ctx context.Context, in *GetProductionRequest, opts ...grpc.CallOption) (*GetProductionResponse, error)
@@ -58,6 +73,36 @@ type DirectoryServiceClient interface {
 	ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error)
 	// RevealPassword tells a recipient's password; each call is recorded with who asked.
 	RevealPassword(ctx context.Context, in *RevealPasswordRequest, opts ...grpc.CallOption) (*RevealPasswordResponse, error)
+	// CreatePerson adds a person; adding the same again answers with the one there is. An address that another person has is
+	// PERSON_EXISTS.
+	CreatePerson(ctx context.Context, in *CreatePersonRequest, opts ...grpc.CallOption) (*CreatePersonResponse, error)
+	GetPerson(ctx context.Context, in *GetPersonRequest, opts ...grpc.CallOption) (*GetPersonResponse, error)
+	// GetPeople reads several people by their ids; one that there is not is PERSON_UNKNOWN.
+	GetPeople(ctx context.Context, in *GetPeopleRequest, opts ...grpc.CallOption) (*GetPeopleResponse, error)
+	// ListPeople lists everybody in the order of names, or finds people by what name or address begins with.
+	ListPeople(ctx context.Context, in *ListPeopleRequest, opts ...grpc.CallOption) (*ListPeopleResponse, error)
+	// UpdatePerson sets all of a person. What was sent to them before stays as it was.
+	UpdatePerson(ctx context.Context, in *UpdatePersonRequest, opts ...grpc.CallOption) (*UpdatePersonResponse, error)
+	// DeletePerson removes a person, from all lists, too; removing who is not there is no error.
+	DeletePerson(ctx context.Context, in *DeletePersonRequest, opts ...grpc.CallOption) (*DeletePersonResponse, error)
+	// ImportPeople adds and changes people by their addresses, from CSV: a column that a row leaves empty, or that the file has
+	// not, stays as it is. Rows that cannot be taken are named and left out, the others go in, a hundred at once; importing the
+	// same again changes nothing.
+	ImportPeople(ctx context.Context, in *ImportPeopleRequest, opts ...grpc.CallOption) (*ImportPeopleResponse, error)
+	// CreateList makes a list; making it again under the same name answers with the one there is.
+	CreateList(ctx context.Context, in *CreateListRequest, opts ...grpc.CallOption) (*CreateListResponse, error)
+	GetList(ctx context.Context, in *GetListRequest, opts ...grpc.CallOption) (*GetListResponse, error)
+	ListLists(ctx context.Context, in *ListListsRequest, opts ...grpc.CallOption) (*ListListsResponse, error)
+	// UpdateList sets name and policy of a list.
+	UpdateList(ctx context.Context, in *UpdateListRequest, opts ...grpc.CallOption) (*UpdateListResponse, error)
+	// DeleteList removes a list; its people stay. Removing what is not there is no error.
+	DeleteList(ctx context.Context, in *DeleteListRequest, opts ...grpc.CallOption) (*DeleteListResponse, error)
+	// ListListPeople lists who is in a list, in the order in which they came into it.
+	ListListPeople(ctx context.Context, in *ListListPeopleRequest, opts ...grpc.CallOption) (*ListListPeopleResponse, error)
+	// AddListPeople puts people into a list, all of them or, if one is not there, nobody. Who is in it stays.
+	AddListPeople(ctx context.Context, in *AddListPeopleRequest, opts ...grpc.CallOption) (*AddListPeopleResponse, error)
+	// RemoveListPeople takes people out of a list.
+	RemoveListPeople(ctx context.Context, in *RemoveListPeopleRequest, opts ...grpc.CallOption) (*RemoveListPeopleResponse, error)
 }
 
 type directoryServiceClient struct {
@@ -178,11 +223,161 @@ func (c *directoryServiceClient) RevealPassword(ctx context.Context, in *RevealP
 	return out, nil
 }
 
+func (c *directoryServiceClient) CreatePerson(ctx context.Context, in *CreatePersonRequest, opts ...grpc.CallOption) (*CreatePersonResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreatePersonResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_CreatePerson_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) GetPerson(ctx context.Context, in *GetPersonRequest, opts ...grpc.CallOption) (*GetPersonResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPersonResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_GetPerson_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) GetPeople(ctx context.Context, in *GetPeopleRequest, opts ...grpc.CallOption) (*GetPeopleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPeopleResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_GetPeople_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListPeople(ctx context.Context, in *ListPeopleRequest, opts ...grpc.CallOption) (*ListPeopleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPeopleResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListPeople_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) UpdatePerson(ctx context.Context, in *UpdatePersonRequest, opts ...grpc.CallOption) (*UpdatePersonResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdatePersonResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_UpdatePerson_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) DeletePerson(ctx context.Context, in *DeletePersonRequest, opts ...grpc.CallOption) (*DeletePersonResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeletePersonResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_DeletePerson_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ImportPeople(ctx context.Context, in *ImportPeopleRequest, opts ...grpc.CallOption) (*ImportPeopleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportPeopleResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ImportPeople_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) CreateList(ctx context.Context, in *CreateListRequest, opts ...grpc.CallOption) (*CreateListResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateListResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_CreateList_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) GetList(ctx context.Context, in *GetListRequest, opts ...grpc.CallOption) (*GetListResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetListResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_GetList_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListLists(ctx context.Context, in *ListListsRequest, opts ...grpc.CallOption) (*ListListsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListListsResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListLists_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) UpdateList(ctx context.Context, in *UpdateListRequest, opts ...grpc.CallOption) (*UpdateListResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateListResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_UpdateList_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) DeleteList(ctx context.Context, in *DeleteListRequest, opts ...grpc.CallOption) (*DeleteListResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteListResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_DeleteList_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListListPeople(ctx context.Context, in *ListListPeopleRequest, opts ...grpc.CallOption) (*ListListPeopleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListListPeopleResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListListPeople_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) AddListPeople(ctx context.Context, in *AddListPeopleRequest, opts ...grpc.CallOption) (*AddListPeopleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddListPeopleResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_AddListPeople_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) RemoveListPeople(ctx context.Context, in *RemoveListPeopleRequest, opts ...grpc.CallOption) (*RemoveListPeopleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveListPeopleResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_RemoveListPeople_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DirectoryServiceServer is the server API for DirectoryService service.
 // All implementations must embed UnimplementedDirectoryServiceServer
 // for forward compatibility.
 //
-// DirectoryService keeps productions, tokens and recipients' passwords.
+// DirectoryService keeps productions, tokens, people and their lists, and recipients' passwords.
 type DirectoryServiceServer interface {
 	CreateProduction(context.Context, *CreateProductionRequest) (*CreateProductionResponse, error)
 	GetProduction(context.Context, *GetProductionRequest) (*GetProductionResponse, error)
@@ -204,6 +399,36 @@ type DirectoryServiceServer interface {
 	ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error)
 	// RevealPassword tells a recipient's password; each call is recorded with who asked.
 	RevealPassword(context.Context, *RevealPasswordRequest) (*RevealPasswordResponse, error)
+	// CreatePerson adds a person; adding the same again answers with the one there is. An address that another person has is
+	// PERSON_EXISTS.
+	CreatePerson(context.Context, *CreatePersonRequest) (*CreatePersonResponse, error)
+	GetPerson(context.Context, *GetPersonRequest) (*GetPersonResponse, error)
+	// GetPeople reads several people by their ids; one that there is not is PERSON_UNKNOWN.
+	GetPeople(context.Context, *GetPeopleRequest) (*GetPeopleResponse, error)
+	// ListPeople lists everybody in the order of names, or finds people by what name or address begins with.
+	ListPeople(context.Context, *ListPeopleRequest) (*ListPeopleResponse, error)
+	// UpdatePerson sets all of a person. What was sent to them before stays as it was.
+	UpdatePerson(context.Context, *UpdatePersonRequest) (*UpdatePersonResponse, error)
+	// DeletePerson removes a person, from all lists, too; removing who is not there is no error.
+	DeletePerson(context.Context, *DeletePersonRequest) (*DeletePersonResponse, error)
+	// ImportPeople adds and changes people by their addresses, from CSV: a column that a row leaves empty, or that the file has
+	// not, stays as it is. Rows that cannot be taken are named and left out, the others go in, a hundred at once; importing the
+	// same again changes nothing.
+	ImportPeople(context.Context, *ImportPeopleRequest) (*ImportPeopleResponse, error)
+	// CreateList makes a list; making it again under the same name answers with the one there is.
+	CreateList(context.Context, *CreateListRequest) (*CreateListResponse, error)
+	GetList(context.Context, *GetListRequest) (*GetListResponse, error)
+	ListLists(context.Context, *ListListsRequest) (*ListListsResponse, error)
+	// UpdateList sets name and policy of a list.
+	UpdateList(context.Context, *UpdateListRequest) (*UpdateListResponse, error)
+	// DeleteList removes a list; its people stay. Removing what is not there is no error.
+	DeleteList(context.Context, *DeleteListRequest) (*DeleteListResponse, error)
+	// ListListPeople lists who is in a list, in the order in which they came into it.
+	ListListPeople(context.Context, *ListListPeopleRequest) (*ListListPeopleResponse, error)
+	// AddListPeople puts people into a list, all of them or, if one is not there, nobody. Who is in it stays.
+	AddListPeople(context.Context, *AddListPeopleRequest) (*AddListPeopleResponse, error)
+	// RemoveListPeople takes people out of a list.
+	RemoveListPeople(context.Context, *RemoveListPeopleRequest) (*RemoveListPeopleResponse, error)
 	mustEmbedUnimplementedDirectoryServiceServer()
 }
 
@@ -246,6 +471,51 @@ func (UnimplementedDirectoryServiceServer) ListDevices(context.Context, *ListDev
 }
 func (UnimplementedDirectoryServiceServer) RevealPassword(context.Context, *RevealPasswordRequest) (*RevealPasswordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevealPassword not implemented")
+}
+func (UnimplementedDirectoryServiceServer) CreatePerson(context.Context, *CreatePersonRequest) (*CreatePersonResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreatePerson not implemented")
+}
+func (UnimplementedDirectoryServiceServer) GetPerson(context.Context, *GetPersonRequest) (*GetPersonResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPerson not implemented")
+}
+func (UnimplementedDirectoryServiceServer) GetPeople(context.Context, *GetPeopleRequest) (*GetPeopleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPeople not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListPeople(context.Context, *ListPeopleRequest) (*ListPeopleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPeople not implemented")
+}
+func (UnimplementedDirectoryServiceServer) UpdatePerson(context.Context, *UpdatePersonRequest) (*UpdatePersonResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdatePerson not implemented")
+}
+func (UnimplementedDirectoryServiceServer) DeletePerson(context.Context, *DeletePersonRequest) (*DeletePersonResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeletePerson not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ImportPeople(context.Context, *ImportPeopleRequest) (*ImportPeopleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportPeople not implemented")
+}
+func (UnimplementedDirectoryServiceServer) CreateList(context.Context, *CreateListRequest) (*CreateListResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateList not implemented")
+}
+func (UnimplementedDirectoryServiceServer) GetList(context.Context, *GetListRequest) (*GetListResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetList not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListLists(context.Context, *ListListsRequest) (*ListListsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLists not implemented")
+}
+func (UnimplementedDirectoryServiceServer) UpdateList(context.Context, *UpdateListRequest) (*UpdateListResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateList not implemented")
+}
+func (UnimplementedDirectoryServiceServer) DeleteList(context.Context, *DeleteListRequest) (*DeleteListResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteList not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListListPeople(context.Context, *ListListPeopleRequest) (*ListListPeopleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListListPeople not implemented")
+}
+func (UnimplementedDirectoryServiceServer) AddListPeople(context.Context, *AddListPeopleRequest) (*AddListPeopleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddListPeople not implemented")
+}
+func (UnimplementedDirectoryServiceServer) RemoveListPeople(context.Context, *RemoveListPeopleRequest) (*RemoveListPeopleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveListPeople not implemented")
 }
 func (UnimplementedDirectoryServiceServer) mustEmbedUnimplementedDirectoryServiceServer() {}
 func (UnimplementedDirectoryServiceServer) testEmbeddedByValue()                          {}
@@ -466,6 +736,276 @@ func _DirectoryService_RevealPassword_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DirectoryService_CreatePerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreatePersonRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).CreatePerson(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_CreatePerson_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).CreatePerson(ctx, req.(*CreatePersonRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_GetPerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPersonRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).GetPerson(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_GetPerson_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).GetPerson(ctx, req.(*GetPersonRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_GetPeople_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPeopleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).GetPeople(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_GetPeople_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).GetPeople(ctx, req.(*GetPeopleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListPeople_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPeopleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListPeople(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListPeople_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListPeople(ctx, req.(*ListPeopleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_UpdatePerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdatePersonRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).UpdatePerson(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_UpdatePerson_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).UpdatePerson(ctx, req.(*UpdatePersonRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_DeletePerson_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeletePersonRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).DeletePerson(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_DeletePerson_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).DeletePerson(ctx, req.(*DeletePersonRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ImportPeople_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportPeopleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ImportPeople(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ImportPeople_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ImportPeople(ctx, req.(*ImportPeopleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_CreateList_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateListRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).CreateList(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_CreateList_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).CreateList(ctx, req.(*CreateListRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_GetList_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetListRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).GetList(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_GetList_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).GetList(ctx, req.(*GetListRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListLists_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListListsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListLists(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListLists_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListLists(ctx, req.(*ListListsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_UpdateList_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateListRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).UpdateList(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_UpdateList_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).UpdateList(ctx, req.(*UpdateListRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_DeleteList_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteListRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).DeleteList(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_DeleteList_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).DeleteList(ctx, req.(*DeleteListRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListListPeople_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListListPeopleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListListPeople(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListListPeople_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListListPeople(ctx, req.(*ListListPeopleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_AddListPeople_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddListPeopleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).AddListPeople(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_AddListPeople_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).AddListPeople(ctx, req.(*AddListPeopleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_RemoveListPeople_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveListPeopleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).RemoveListPeople(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_RemoveListPeople_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).RemoveListPeople(ctx, req.(*RemoveListPeopleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DirectoryService_ServiceDesc is the grpc.ServiceDesc for DirectoryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -516,6 +1056,66 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RevealPassword",
 			Handler:    _DirectoryService_RevealPassword_Handler,
+		},
+		{
+			MethodName: "CreatePerson",
+			Handler:    _DirectoryService_CreatePerson_Handler,
+		},
+		{
+			MethodName: "GetPerson",
+			Handler:    _DirectoryService_GetPerson_Handler,
+		},
+		{
+			MethodName: "GetPeople",
+			Handler:    _DirectoryService_GetPeople_Handler,
+		},
+		{
+			MethodName: "ListPeople",
+			Handler:    _DirectoryService_ListPeople_Handler,
+		},
+		{
+			MethodName: "UpdatePerson",
+			Handler:    _DirectoryService_UpdatePerson_Handler,
+		},
+		{
+			MethodName: "DeletePerson",
+			Handler:    _DirectoryService_DeletePerson_Handler,
+		},
+		{
+			MethodName: "ImportPeople",
+			Handler:    _DirectoryService_ImportPeople_Handler,
+		},
+		{
+			MethodName: "CreateList",
+			Handler:    _DirectoryService_CreateList_Handler,
+		},
+		{
+			MethodName: "GetList",
+			Handler:    _DirectoryService_GetList_Handler,
+		},
+		{
+			MethodName: "ListLists",
+			Handler:    _DirectoryService_ListLists_Handler,
+		},
+		{
+			MethodName: "UpdateList",
+			Handler:    _DirectoryService_UpdateList_Handler,
+		},
+		{
+			MethodName: "DeleteList",
+			Handler:    _DirectoryService_DeleteList_Handler,
+		},
+		{
+			MethodName: "ListListPeople",
+			Handler:    _DirectoryService_ListListPeople_Handler,
+		},
+		{
+			MethodName: "AddListPeople",
+			Handler:    _DirectoryService_AddListPeople_Handler,
+		},
+		{
+			MethodName: "RemoveListPeople",
+			Handler:    _DirectoryService_RemoveListPeople_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -721,8 +721,9 @@ type CreateDistributionRequest struct {
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
 	// attachment (default), link: a page of the recipient's own to fetch copies from, or drive: copies in Google Drive,
 	// shared with the one person.
-	Mode       string            `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
-	Files      []*FileRef        `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
+	Mode  string     `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
+	Files []*FileRef `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
+	// Whom to send to; there may be lists and people besides, or in their place.
 	Recipients []*RecipientInput `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	// The mark's text with fields; empty: "{name}\n{email}". A recipient whose mark cannot be drawn, as the fonts lack a
 	// character of their name, is refused here and named (MARK_GLYPH_MISSING, MARK_TOO_LONG, MARK_EMPTY).
@@ -746,7 +747,13 @@ type CreateDistributionRequest struct {
 	// 0 (default) to 9; within a production higher goes first.
 	Priority int32 `protobuf:"varint,16,opt,name=priority,proto3" json:"priority,omitempty"`
 	// When it should be over; within a priority the earliest goes first. Absent: 5 s and 50 ms an item from now.
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Lists of the production's directory to send to: whoever is in them when this is accepted. What mode, mark and password
+	// do not say, the lists' policies do. Nobody is a recipient twice: of the same address the one in recipients counts, then
+	// the one in people, then the one in the first list.
+	Lists []string `protobuf:"bytes,18,rep,name=lists,proto3" json:"lists,omitempty"`
+	// People of the production's directory to send to, by their ids.
+	People        []string `protobuf:"bytes,19,rep,name=people,proto3" json:"people,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -896,6 +903,20 @@ func (x *CreateDistributionRequest) GetPriority() int32 {
 func (x *CreateDistributionRequest) GetDeadline() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Deadline
+	}
+	return nil
+}
+
+func (x *CreateDistributionRequest) GetLists() []string {
+	if x != nil {
+		return x.Lists
+	}
+	return nil
+}
+
+func (x *CreateDistributionRequest) GetPeople() []string {
+	if x != nil {
+		return x.People
 	}
 	return nil
 }
@@ -4524,7 +4545,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\tcancelled\x18\t \x01(\x05R\tcancelled\"V\n" +
 	"\aFileRef\x12-\n" +
 	"\x06sha256\x18\x01 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\x12\x1c\n" +
-	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\"\xd0\a\n" +
+	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xff\x01R\x04name\"\xa5\b\n" +
 	"\x19CreateDistributionRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -4533,9 +4554,9 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x04mode\x18\x03 \x01(\tB \xbaH\x1dr\x1bR\x00R\n" +
 	"attachmentR\x04linkR\x05driveR\x04mode\x12C\n" +
 	"\x05files\x18\x04 \x03(\v2!.filigree.distribution.v1.FileRefB\n" +
-	"\xbaH\a\x92\x01\x04\b\x01\x10dR\x05files\x12U\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\x05files\x12S\n" +
 	"\n" +
-	"recipients\x18\x05 \x03(\v2(.filigree.distribution.v1.RecipientInputB\v\xbaH\b\x92\x01\x05\b\x01\x10\x90NR\n" +
+	"recipients\x18\x05 \x03(\v2(.filigree.distribution.v1.RecipientInputB\t\xbaH\x06\x92\x01\x03\x10\x90NR\n" +
 	"recipients\x12\x1c\n" +
 	"\x04mark\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x04mark\x123\n" +
 	"\bpassword\x18\a \x01(\tB\x17\xbaH\x14r\x12R\x00R\x04noneR\bgenerateR\bpassword\x12;\n" +
@@ -4552,7 +4573,9 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"definition\x126\n" +
 	"\x12definition_version\x18\x0f \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x11definitionVersion\x12%\n" +
 	"\bpriority\x18\x10 \x01(\x05B\t\xbaH\x06\x1a\x04\x18\t(\x00R\bpriority\x126\n" +
-	"\bdeadline\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"\x99\x01\n" +
+	"\bdeadline\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12(\n" +
+	"\x05lists\x18\x12 \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\x14\x18\x01\"\x06r\x04\x10\x01\x18@R\x05lists\x12+\n" +
+	"\x06people\x18\x13 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\xe8\a\x18\x01\"\x06r\x04\x10\x01\x18@R\x06people\"\x99\x01\n" +
 	"\tMarkStyle\x12\x1f\n" +
 	"\x06layout\x18\x01 \x01(\tB\a\xbaH\x04r\x02(\x10R\x06layout\x12\x1d\n" +
 	"\x05color\x18\x02 \x01(\tB\a\xbaH\x04r\x02(\x10R\x05color\x12\x18\n" +

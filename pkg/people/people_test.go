@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/filigreehq/filigree/services/cli/internal/people"
+	"github.com/filigreehq/filigree/pkg/people"
 )
 
 func TestParse(t *testing.T) {
@@ -182,4 +182,27 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestReadTakesTheGoodLines(t *testing.T) {
+	t.Parallel()
+	list, bad := people.Read([]byte("name,email\nAda,ada@example.com\nBo,nowhere\n"))
+	if len(list) != 1 || list[0].Name != "Ada" || bad.Whole || len(bad.Problems) != 1 || bad.Problems[0].Line != 3 {
+		t.Errorf("got %+v, %+v", list, bad)
+	}
+	for _, whole := range []string{"", "name\nAda\n", "name,email\n", "\xff\xfe", "name,email\n" + strings.Repeat("Ada,nowhere\n", 10_001)} {
+		list, bad = people.Read([]byte(whole))
+		if len(list) != 0 || !bad.Whole || len(bad.Problems) == 0 {
+			t.Errorf("%.20q: got %d people and %t", whole, len(list), bad.Whole)
+		}
+	}
+}
+
+func TestKeyIsTheSameInEitherCaseAfterTheAt(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{"Ada@Example.COM": "Ada@example.com", `"a@B"@C.de`: `"a@B"@c.de`, "none": "none"} {
+		if got := people.Key(address); got != want {
+			t.Errorf("%q: got %q, want %q", address, got, want)
+		}
+	}
 }

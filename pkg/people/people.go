@@ -2,7 +2,7 @@
 // semicolons or tabs, with or without a byte order mark, with either kind of line end.
 //
 // It is pure. Text is trimmed and otherwise left as it is. Either every line is good and there is a person for each, or
-// the answer is an *Error that names every bad line, so that a list is corrected in one go.
+// there is an *Error that names every bad line, so that a list is corrected in one go.
 package people
 
 import (
@@ -45,6 +45,8 @@ type Problem struct {
 // Error is everything that is wrong with a list, in the order of its lines.
 type Error struct {
 	Problems []Problem
+	// Whole: no line can be taken, whatever is in it, as the list or its header is bad.
+	Whole bool
 }
 
 func (e *Error) Error() string {
@@ -65,7 +67,17 @@ func (e *Error) add(line int, format string, args ...any) {
 
 // Parse reads a list. Its error is always an *Error.
 func Parse(data []byte) ([]Person, error) {
-	bad := &Error{}
+	list, bad := Read(data)
+	if len(bad.Problems) > 0 {
+		return nil, bad
+	}
+	return list, nil
+}
+
+// Read reads a list as far as it can be: the people of the good lines, and what is wrong with the others. Of a list that is
+// bad as a whole, or whose header is, there is nobody.
+func Read(data []byte) ([]Person, *Error) {
+	bad := &Error{Whole: true}
 	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
 		bad.add(0, "it is UTF-16, not UTF-8: save it as “CSV UTF-8”")
 		return nil, bad
@@ -83,17 +95,17 @@ func Parse(data []byte) ([]Person, error) {
 		return nil, bad
 	}
 	list := persons(rows[1:], cols, bad)
+	bad.Whole = false
 	if len(list) == 0 && len(bad.Problems) == 0 {
+		bad.Whole = true
 		bad.add(0, "nobody is in it: after the header there is no row")
 	}
-	if len(list) > maxPeople {
-		bad.add(0, "%d people are in it, and one distribution takes at most %d: split it", len(list), maxPeople)
+	if len(rows)-1 > maxPeople {
+		bad.add(0, "%d people are in it, and one distribution takes at most %d: split it", len(rows)-1, maxPeople)
+		list, bad.Whole = nil, true
 	}
-	if len(bad.Problems) > 0 {
-		bad.sort()
-		return nil, bad
-	}
-	return list, nil
+	bad.sort()
+	return list, bad
 }
 
 // row is one record that is not blank, its cells trimmed.
@@ -315,6 +327,13 @@ func Address(s string) bool {
 	}
 	a, err := mail.ParseAddress(s)
 	return err == nil && a.Name == "" && a.Address == s
+}
+
+// Key is address in the form in which addresses are compared: what stands after the @ is the same in either case, and what
+// stands before it is not.
+func Key(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	return address[:at+1] + strings.ToLower(address[at+1:])
 }
 
 // sort orders the problems by line, those about the whole list first: they were found pass by pass.
