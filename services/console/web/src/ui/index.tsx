@@ -3,7 +3,7 @@ import * as RadixMenu from "@radix-ui/react-dropdown-menu";
 import * as RadixTooltip from "@radix-ui/react-tooltip";
 import {
   Fragment, useEffect, useId, useState, useSyncExternalStore,
-  type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactElement, type ReactNode, type TextareaHTMLAttributes,
+  type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactElement, type ReactNode, type Ref, type TextareaHTMLAttributes,
 } from "react";
 import { Link } from "wouter";
 import { ApiError } from "../api/client";
@@ -48,7 +48,7 @@ export function Field(p: { label: string; hint?: ReactNode; wrong?: string; chil
 }
 
 export const Input = (p: InputHTMLAttributes<HTMLInputElement>) => <input className="input" {...p} />;
-export const Area = (p: TextareaHTMLAttributes<HTMLTextAreaElement>) => <textarea className="input" {...p} />;
+export const Area = (p: TextareaHTMLAttributes<HTMLTextAreaElement> & { ref?: Ref<HTMLTextAreaElement> }) => <textarea className="input" {...p} />;
 
 /** Choice is one of a few, all in sight. */
 export function Choice<T extends string>(p: { label: string; value: T; options: [T, string][]; onChange: (v: T) => void }) {
