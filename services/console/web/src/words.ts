@@ -107,3 +107,21 @@ export function ago(t: number, now: number): string {
   const long = s < 60 ? `${Math.floor(s)} s` : s < 3600 ? `${Math.floor(s / 60)} min` : s < 86400 ? `${Math.floor(s / 3600)} h` : count(Math.floor(s / 86400), "day");
   return t <= now ? `${long} ago` : `in ${long}`;
 }
+
+export const alertStates: Record<string, Word> = {
+  open: word("Open", "bad", "It is so now, and nobody has said that they have it."),
+  acknowledged: word("Somebody has it", "wait", "Somebody has said that they have it; it stays until its cause is gone."),
+  resolved: word("Over", "good", "It is not so any more."),
+};
+
+export const severities: Record<string, Word> = {
+  page: word("Urgent", "bad", "Somebody is woken for it."),
+  warn: word("Warning", "wait", "It is to be looked at today."),
+  info: word("Note", "off", "It is good to know."),
+};
+
+export const breakerStates: Record<string, Word> = {
+  closed: word("In use", "good", "Steps use it."),
+  open: word("Not used for now", "bad", "It failed again and again: nothing of it starts until one step has tried it."),
+  half_open: word("Being tried", "wait", "One step tries whether it is well again."),
+};
