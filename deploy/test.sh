@@ -8,20 +8,24 @@ cd "$(dirname "$0")/.."
 
 race=(./pkg/worker/... ./pkg/rpc/... ./services/orchestrator/... ./services/standalone/internal/outbox ./services/standalone/internal/redisd)
 
+# The programs are linked once for all tests that start them.
+go build -o bin/ ./services/cli/cmd/filigree ./services/*/cmd/* ./loadtest/cmd/*
+export FILIGREE_BIN=$PWD/bin/filigree FILIGREE_SERVICES=$PWD/bin
+
 all=$(go list work)
 raced=$(go list "${race[@]}" | grep -v /internal/store/model$) # whose histories are long and each in one goroutine
-plain=$(comm -23 <(sort <<<"$all") <(sort <<<"$raced") | grep -v -e /pkg/arch$ -e /loadtest/e2e$ -e /loadtest/internal/command$ -e /internal/likeness$)
+plain=$(comm -23 <(sort <<<"$all") <(sort <<<"$raced") | grep -v -e /pkg/arch$ -e /loadtest/e2e$ -e /loadtest/internal/command$ -e /loadtest/deploytest$ -e /internal/likeness$)
 
 {
   # These read or build what the go command does not know of, so their results are never taken from its cache.
   go test -v -count=1 ./pkg/arch 2>&1 || true
-  go test -v -count=1 ./loadtest/internal/command 2>&1 || true
+  go test -v -count=1 ./loadtest/internal/command ./loadtest/deploytest 2>&1 || true
   go test -v -timeout 15m $plain 2>&1 || true
   go test -v -timeout 15m -race -parallel 6 $raced 2>&1 || true # most of them wait most of the time
   go test -v -short ./services/standalone/internal/likeness 2>&1 || true # every fifth document; without -short all, in minutes
   # Last and alone, since it is about time, too: everything in one process, then in processes of their own that prove who
   # they are to each other and keep documents in S3.
-  go test -v -count=1 -timeout 15m ./loadtest/e2e 2>&1 || true
+  go test -v -count=1 -timeout 20m -parallel 4 ./loadtest/e2e 2>&1 || true
   FILIGREE_E2E_DEPLOY=processes,tls,s3 go test -v -count=1 -timeout 15m ./loadtest/e2e \
     -run 'TestBad|TestOther|TestCopies|TestPasswords|TestIdempotency|TestPaging|TestLinks|TestTimes' 2>&1 || true
 } | awk '

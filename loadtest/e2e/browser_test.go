@@ -114,6 +114,37 @@ func (r *reader) save(t *testing.T) {
 	}
 }
 
+// read opens a copy in the reader, sees its first page drawn, and goes back to the list.
+func (r *reader) read(t *testing.T) {
+	t.Helper()
+	status := r.follow(t, chromedp.Click(chromedp.CSS(".document a.main")))
+	if status != 200 {
+		t.Fatalf("%s: the reader answers %d", r.email, status)
+	}
+	await(t, 20*time.Second, "a page drawn for "+r.email, func() (bool, error) {
+		ink, err := chromedp.Run(r.tab, chromedp.Evaluate[int](`(() => {
+			const c = document.querySelector(".page[data-loaded] canvas");
+			if (!c || !c.width) return 0;
+			const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+			let dark = 0;
+			for (let i = 0; i < d.length; i += 4) if (d[i + 3] > 0 && d[i] + d[i + 1] + d[i + 2] < 600) dark++;
+			return dark;
+		})()`))
+		said, _ := chromedp.Run(r.tab, chromedp.Evaluate[string](`document.getElementById("said")?.innerText ?? ""`))
+		return ink > 100, errors.Join(err, fmt.Errorf("%d dark points; %q", ink, said))
+	})
+	total := look(t, r, chromedp.Evaluate[int](`Number(document.getElementById("total").textContent)`))
+	if total < 1 {
+		t.Errorf("%s: the reader says that there are %d pages", r.email, total)
+	}
+	r.fits(t, "reader")
+	status = r.follow(t, chromedp.Click(chromedp.CSS(".bar a")))
+	heading := look(t, r, chromedp.Text(chromedp.CSS("h1")))
+	if status != 200 || heading != r.title {
+		t.Errorf("%s: back from the reader is %d under %q, want the list", r.email, status, heading)
+	}
+}
+
 // comeBack presses a button of the list that is still shown.
 func (r *reader) comeBack(t *testing.T) {
 	t.Helper()
@@ -126,7 +157,7 @@ func (r *reader) comeBack(t *testing.T) {
 }
 
 // patience is how long a browser may take for one thing, on a machine that does others, too.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func (r *reader) do(steps ...chromedp.Action[chromedp.Void]) error {
 	ctx, cancel := context.WithTimeout(r.tab, patience)

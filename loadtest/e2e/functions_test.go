@@ -63,8 +63,8 @@ func startForeign(t *testing.T, says bool, program string, args ...string) *fore
 	if says {
 		select {
 		case <-ready:
-		case <-time.After(30 * time.Second):
-			t.Fatalf("%s is not ready after 30s", program)
+		case <-time.After(2 * time.Minute):
+			t.Fatalf("%s is not ready after 2 min", program)
 		}
 	}
 	return f
@@ -87,9 +87,9 @@ func (f *foreign) stop() {
 			if err != nil {
 				f.t.Errorf("%s ended with %v after SIGTERM, want no error:\n%s", f.cmd.Path, err, f.words)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			_ = f.cmd.Process.Kill() // it has been told off
-			f.t.Errorf("%s goes on 20s after SIGTERM", f.cmd.Path)
+			f.t.Errorf("%s goes on 2 min after SIGTERM", f.cmd.Path)
 			<-f.gone
 		}
 	})

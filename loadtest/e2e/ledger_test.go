@@ -30,8 +30,7 @@ steps:
 `
 
 // Delays that were put in are found in the ledger, each where it is, within 5 %, and the parts are the whole.
-func TestDelaysAreFoundInTheLedger(t *testing.T) {
-	t.Parallel()
+func TestDelaysAreFoundInTheLedger(t *testing.T) { // alone: what others do beside it is a delay, too
 	s := start(t, "--worker-addr", "127.0.0.1:0")
 	sys := s.system()
 	admin, oncall := sys.api("admin"), sys.api("oncall")

@@ -55,6 +55,9 @@ func TestLinksInABrowser(t *testing.T) {
 		r.save(t)
 	}
 	used(t, c, id, true, "after everybody has saved a copy")
+	for _, r := range readers[:2] { // one with a phone and one at a desk
+		r.read(t)
+	}
 
 	ended := revoke(t, c, id)
 	if ended.GetLinksRevoked() != 20 {

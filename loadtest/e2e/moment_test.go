@@ -73,8 +73,8 @@ func TestStoppedInFlight(t *testing.T) {
 		begin := time.Now()
 		site.stop()
 		took := time.Since(begin)
-		if took > 15*time.Second {
-			t.Errorf("stopping took %s, want at most 15s", took)
+		if took > 30*time.Second { // 2 s on a machine of its own
+			t.Errorf("stopping took %s, want at most 30s", took)
 		}
 		if pid := site.redis(); pid != 0 {
 			t.Errorf("redis-server %d goes on after a clean stop", pid)

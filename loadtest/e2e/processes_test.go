@@ -207,8 +207,8 @@ func (f *fleet) start(service string, i int) {
 	case <-f.gone[fmt.Sprint(service, "-", i)]:
 		log, _ := os.ReadFile(filepath.Join(f.dir, fmt.Sprint(service, "-", i, ".log")))
 		f.t.Fatalf("%s ended before it was ready:\n%s", service, log)
-	case <-time.After(60 * time.Second):
-		f.t.Fatalf("%s was not ready within a minute", service)
+	case <-time.After(2 * time.Minute):
+		f.t.Fatalf("%s was not ready within 2 minutes", service)
 	}
 }
 
@@ -279,8 +279,8 @@ func (f *fleet) stop() {
 			_ = cmd.Process.Signal(os.Interrupt) // already gone is as good
 			select {
 			case <-f.gone[name]:
-			case <-time.After(30 * time.Second):
-				f.t.Errorf("%s did not stop within 30 s", name)
+			case <-time.After(time.Minute):
+				f.t.Errorf("%s did not stop within a minute", name)
 				f.kill(name)
 			}
 		}

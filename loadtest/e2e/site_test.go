@@ -91,8 +91,8 @@ func (s *site) up() {
 			s.t.Fatalf("filigree up says %q, want ready and its address; its log ends:\n%s", line, s.tail(20))
 		}
 		s.url = url
-	case <-time.After(30 * time.Second):
-		s.t.Fatalf("filigree up is not ready after 30s; its log ends:\n%s", s.tail(20))
+	case <-time.After(2 * time.Minute):
+		s.t.Fatalf("filigree up is not ready after 2 min; its log ends:\n%s", s.tail(20))
 	}
 }
 
@@ -176,8 +176,8 @@ func (s *site) stop() {
 		if err != nil {
 			s.t.Errorf("filigree up ended with %v after SIGTERM, want no error", err)
 		}
-	case <-time.After(30 * time.Second):
-		s.t.Errorf("filigree up goes on 30s after SIGTERM")
+	case <-time.After(2 * time.Minute):
+		s.t.Errorf("filigree up goes on 2 min after SIGTERM")
 		_ = cmd.Process.Kill() // it has been told off
 		<-ended
 	}

@@ -1,5 +1,5 @@
 // Package link makes the links by which recipients fetch their copies, takes them back, and is the public face at which
-// recipients use them: pages that need no script, and the same as JSON for apps.
+// recipients use them: pages that need no script, a reader that does, and the same as JSON for apps.
 //
 // What it guarantees:
 //   - A link's token has 256 bits, is the same on every retry, and is stored nowhere: Redis knows its SHA-256, Urls
@@ -9,8 +9,9 @@
 //   - Nothing is cached: every request asks Redis whether the link and its distribution still hold, so a revocation holds
 //     on every instance with the next request, and a transfer under way is cut within seconds, also when Redis is silent.
 //   - Unknown, malformed and foreign addresses are answered alike; who guesses is slowed down by address.
-//   - Every answer, errors included, forbids caching, framing, sniffing, indexing and referrers, and lets a page load
-//     nothing but its own style and its own pictures.
+//   - Every answer, errors included, forbids framing, sniffing, indexing and referrers, and caching unless it is one of the
+//     reader's own files, which are the same for everybody; it lets a page load nothing but its own style and its own
+//     pictures, and the reader, besides, its own script and the document.
 //   - Create, Revoke and what they do in Google Drive may be repeated after any crash and end in the same state. A revoked
 //     link never comes back.
 //

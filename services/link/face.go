@@ -154,6 +154,7 @@ type answer struct {
 	http.ResponseWriter
 	secure bool
 	csp    string
+	keep   bool // it is the same for everybody for ever
 	status int
 }
 
@@ -169,6 +170,9 @@ func (a *answer) WriteHeader(status int) {
 		a.status = status
 		h := a.Header()
 		h.Set("Cache-Control", "no-store, private")
+		if a.keep && status == http.StatusOK {
+			h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Robots-Tag", "noindex, nofollow, noarchive")
@@ -209,6 +213,10 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	}
 	if rest, ok := strings.CutPrefix(path, sessionPrefix); ok {
 		s.serveSession(a, r, rest)
+		return
+	}
+	if rest, ok := strings.CutPrefix(path, readerPrefix); ok {
+		s.serveReaderFile(a, r, rest)
 		return
 	}
 	switch path {

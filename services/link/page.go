@@ -12,13 +12,17 @@ import (
 	"time"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	tokens "github.com/filigreehq/filigree/pkg/look"
 )
 
 //go:embed page/*.html.tmpl
 var pageFiles embed.FS
 
 //go:embed page/style.css
-var styleSheet string
+var style string
+
+// styleSheet is in the visual language of all of Filigree's pages.
+var styleSheet = tokens.Tokens + style
 
 //go:embed page/icon.svg
 var icon []byte
@@ -26,6 +30,7 @@ var icon []byte
 // pages are the templates, and the policy that lets them have their one style and nothing that runs.
 type pages struct {
 	landing, list, notice *template.Template
+	reader                *template.Template // in a layout of its own: it fills the window
 	csp                   string
 }
 
@@ -42,6 +47,7 @@ func newPages() pages {
 	sum := sha256.Sum256([]byte(styleSheet))
 	return pages{
 		landing: page("landing"), list: page("list"), notice: page("notice"),
+		reader: template.Must(template.ParseFS(pageFiles, "page/reader.html.tmpl")),
 		csp: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 			"'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 	}
@@ -68,6 +74,7 @@ type listPage struct {
 type row struct {
 	documentView
 	Kind, About string
+	Open        string // where it is shown: in our reader, or by the browser
 }
 
 type noticePage struct{ Heading, Message, More string }
@@ -98,6 +105,9 @@ func (s *Server) writePage(a *answer, r *http.Request, status int, page *templat
 		panic(fmt.Sprintf("link: a page: %v", err)) // observe answers
 	}
 	a.csp = s.pages.csp
+	if page == s.pages.reader {
+		a.csp = readerCSP
+	}
 	write(a, r, status, "text/html; charset=utf-8", b.Bytes())
 }
 
@@ -123,7 +133,11 @@ func rows(views []documentView) []row {
 			about = count(v.Pages, "page") + " · " + about
 		}
 		_, kind, _ := strings.Cut(v.MediaType, "/")
-		list = append(list, row{documentView: v, Kind: strings.ToUpper(kind), About: about})
+		open := v.URL
+		if readable(v.MediaType) {
+			open += "/read"
+		}
+		list = append(list, row{documentView: v, Kind: strings.ToUpper(kind), About: about, Open: open})
 	}
 	return list
 }

@@ -77,6 +77,7 @@ type Server struct {
 	formKey []byte
 	misses  *limit.Misses
 	pages   pages
+	readers *readers
 }
 
 var _ linkv1.LinkServiceServer = (*Server)(nil)
@@ -111,7 +112,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	return &Server{
 		audit: recorder, cfg: cfg, base: base, proxies: proxies,
 		store: store.New(deps.Redis), blobs: deps.Blobs, keys: deps.Keys, drive: deps.Drive, log: deps.Log, now: deps.Now,
-		formKey: formKey, misses: limit.New(cfg.Misses, deps.Now), pages: newPages(),
+		formKey: formKey, misses: limit.New(cfg.Misses, deps.Now), pages: newPages(), readers: newReaders(),
 	}, nil
 }
 

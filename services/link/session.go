@@ -65,6 +65,11 @@ func (s *Server) serveSession(a *answer, r *http.Request, rest string) {
 		s.inSession(a, r, id, func(a *answer, r *http.Request, v visit) {
 			s.withDocument(a, r, v, document, s.serveThumbnail)
 		}, http.MethodGet, http.MethodHead)
+	case part == "read":
+		callFrom(r).route = sessionPrefix + "*/*/read"
+		s.inSession(a, r, id, func(a *answer, r *http.Request, v visit) {
+			s.withDocument(a, r, v, document, s.serveReader)
+		}, http.MethodGet, http.MethodHead)
 	default:
 		s.fail(a, r, errUnknown())
 	}

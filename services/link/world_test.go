@@ -257,7 +257,7 @@ func (b *browser) enter(origin, path string) string {
 	return origin + opened.Header.Get("Location")
 }
 
-var documentLink = regexp.MustCompile(`href="(/d/[^"/]+/[0-9a-f]{16})"`)
+var documentLink = regexp.MustCompile(`href="(/d/[^"/]+/[0-9a-f]{16})(?:/read)?"`)
 
 // documents returns the addresses of the documents in a list.
 func (b *browser) documents(origin, list string) []string {

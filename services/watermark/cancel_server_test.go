@@ -20,7 +20,7 @@ import (
 )
 
 // promptly is how long after its context's end a call may take to return, on a machine with much else to do.
-const promptly = 2 * time.Second
+const promptly = 10 * time.Second
 
 // children are the processes that this one has started and that have not been waited for.
 func children(t *testing.T) []int {

@@ -24,6 +24,15 @@ var program string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if made := os.Getenv("FILIGREE_BIN"); made != "" { // the CLI's; the others lie beside it
+		var err error
+		program, err = filepath.Abs(filepath.Join(filepath.Dir(made), "loadtest"))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "FILIGREE_BIN:", err)
+			return 1
+		}
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "filigree-bin-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "a place for the programs:", err)
@@ -31,7 +40,7 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a leftover in the temporary folder harms nobody
 	program = filepath.Join(dir, "loadtest")
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", "github.com/filigreehq/filigree/loadtest/cmd/loadtest",
 		"github.com/filigreehq/filigree/services/cli/cmd/filigree", "github.com/filigreehq/filigree/services/orchestrator/cmd/orchestrator").CombinedOutput()
