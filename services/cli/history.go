@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 )
 
 type historyCmd struct {
@@ -31,14 +33,30 @@ func (c *historyCmd) Run(ctx context.Context, t *term) error {
 		t.say("nothing ended in these weeks")
 		return nil
 	}
-	b := newTable("WEEK FROM", "PRODUCTION", "DEFINITION", "ENDED", "FAILED", "LATE", "PEOPLE", "ITEMS", "ITEMS FAILED", "HALF IN", "9 OF 10 IN")
+	b := newTable("WEEK FROM", "PRODUCTION", "DEFINITION", "ENDED", "FAILED", "LATE", "PEOPLE", "ITEMS", "ITEMS FAILED", "HALF IN", "9 OF 10 IN", "READ", "MADE")
 	for _, w := range got.GetWeeks() {
-		b.add(w.GetFrom().AsTime().Format(time.DateOnly), w.GetProduction(), w.GetDefinition(), fmt.Sprint(w.GetDistributions()),
+		what := w.GetDefinition()
+		if w.GetKind() == "run" {
+			what = "run " + what
+		}
+		b.add(w.GetFrom().AsTime().Format(time.DateOnly), w.GetProduction(), what, fmt.Sprint(w.GetDistributions()),
 			fmt.Sprint(w.GetDistributionsFailed()), fmt.Sprint(w.GetLate()), fmt.Sprint(w.GetRecipients()), fmt.Sprint(w.GetItems()),
-			fmt.Sprint(w.GetItemsFailed()), span(w.GetDurationP50().AsDuration()), span(w.GetDurationP90().AsDuration()))
+			fmt.Sprint(w.GetItemsFailed()), span(w.GetDurationP50().AsDuration()), span(w.GetDurationP90().AsDuration()), told(w, w.GetBytesIn()), told(w, w.GetBytesOut()))
 	}
 	b.write(t, "")
 	return nil
+}
+
+// told is a sum of bytes in words; + says that of some nothing was told, "not told" that of none anything was.
+func told(w *observerv1.HistoryWeek, n int64) string {
+	if w.GetBytesUnknown() >= w.GetDistributions() {
+		return "not told"
+	}
+	text := bytesOf(n)
+	if w.GetBytesUnknown() > 0 {
+		text += "+"
+	}
+	return text
 }
 
 type auditCmd struct {
@@ -93,4 +111,16 @@ func (c *auditCmd) Run(ctx context.Context, t *term) error {
 		t.print("the audit is as it was written, and nothing in it is about that")
 	}
 	return nil
+}
+
+// bytesOf is a number of bytes for people.
+func bytesOf(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, unit := float64(n)/1000, 0
+	for f >= 999.95 && unit < 4 {
+		f, unit = f/1000, unit+1
+	}
+	return fmt.Sprintf("%.1f %cB", f, "kMGTP"[unit])
 }

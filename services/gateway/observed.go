@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -201,4 +203,44 @@ func (noObserver) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.C
 
 func errNoObserver() error {
 	return fault.New(fault.Unavailable, "OBSERVER_MISSING", "this gateway was not told where an observer is; start it with --observer")
+}
+
+// WatchDistribution is the orchestrator's, and the observer's where that has forgotten the distribution or does not answer.
+func (o observedDistributions) WatchDistribution(ctx context.Context, req *distributionv1.WatchDistributionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[distributionv1.WatchDistributionResponse], error) {
+	first, err := o.DistributionServiceClient.WatchDistribution(ctx, req, opts...)
+	if err == nil {
+		return &observedWatch{ServerStreamingClient: first, other: func() (grpc.ServerStreamingClient[distributionv1.WatchDistributionResponse], error) {
+			return o.observer.WatchDistribution(ctx, req, opts...)
+		}}, nil
+	}
+	if silent(err) {
+		return o.observer.WatchDistribution(ctx, req, opts...)
+	}
+	return nil, err
+}
+
+// observedWatch is a stream that turns to another when its first word is that it cannot say anything.
+type observedWatch struct {
+	grpc.ServerStreamingClient[distributionv1.WatchDistributionResponse]
+	other func() (grpc.ServerStreamingClient[distributionv1.WatchDistributionResponse], error)
+	begun bool
+}
+
+func (w *observedWatch) Recv() (*distributionv1.WatchDistributionResponse, error) {
+	m, err := w.ServerStreamingClient.Recv()
+	first := !w.begun
+	w.begun = true
+	if err == nil || !first || errors.Is(err, io.EOF) || !silent(err) && fault.From(err).Kind != fault.NotFound {
+		return m, err
+	}
+	other, errOther := w.other()
+	if errOther != nil {
+		return m, err
+	}
+	m, errOther = other.Recv()
+	if errOther != nil && !errors.Is(errOther, io.EOF) && nobody(errOther) {
+		return m, err // the first one says what is wrong
+	}
+	w.ServerStreamingClient = other
+	return m, errOther
 }

@@ -40,6 +40,17 @@ func (s *seeing) GetDistribution(ctx context.Context, r *distributionv1.GetDistr
 	return &distributionv1.GetDistributionResponse{Distribution: &distributionv1.Distribution{Id: "d1", Title: "As the observer knows it"}}, nil
 }
 
+// WatchDistribution sends what is archived once.
+func (s *seeing) WatchDistribution(r *distributionv1.WatchDistributionRequest, out grpc.ServerStreamingServer[distributionv1.WatchDistributionResponse]) error {
+	if r.GetDistribution() != "forgotten" {
+		return fault.New(fault.NotFound, "DISTRIBUTION_UNKNOWN", "there is none")
+	}
+	if r.GetAfter() == "7" {
+		return nil
+	}
+	return out.Send(&distributionv1.WatchDistributionResponse{Cursor: "7", Distribution: &distributionv1.Distribution{Id: "forgotten", Title: "As it was archived"}})
+}
+
 func (s *seeing) ListFunctions(context.Context, *controlv1.ListFunctionsRequest) (*controlv1.ListFunctionsResponse, error) {
 	return &controlv1.ListFunctionsResponse{Functions: []*controlv1.Function{{Name: "as.Observed"}}}, nil
 }
@@ -87,6 +98,27 @@ func TestTheObserverIsAskedFirst(t *testing.T) {
 	a = w.call(http.MethodGet, "/v1/functions", oncall, "")
 	if a.status != http.StatusOK || !strings.Contains(a.body, "as.Observed") {
 		t.Errorf("functions: got %d %s", a.status, a.body)
+	}
+}
+
+// What the orchestrator has forgotten is watched as what it has not.
+func TestAWatcherOfWhatIsForgottenIsSentTheArchive(t *testing.T) {
+	w, _ := newSeeing(t)
+	const path = "/v1/productions/red/distributions/forgotten/watch"
+	all := w.call("GET", path, coordinator, "")
+	if all.status != 200 || !strings.HasPrefix(all.body, "id: 7\nevent: distribution\n") || !strings.Contains(all.body, "As it was archived") ||
+		!strings.HasSuffix(all.body, "event: end\ndata: {}\n\n") {
+		t.Errorf("got %d %s", all.status, all.body)
+	}
+	r := w.request("GET", path, coordinator, "")
+	r.Header.Set("Last-Event-ID", "7")
+	if seen := w.do(r); seen.status != 204 {
+		t.Errorf("after the last: %d %q", seen.status, seen.body)
+	}
+	refused(t, w.call("GET", "/v1/productions/red/distributions/none/watch", coordinator, ""), http.StatusNotFound, "DISTRIBUTION_UNKNOWN")
+	known := w.call("GET", "/v1/productions/red/distributions/D1/watch", coordinator, "")
+	if known.status != 200 || strings.Count(known.body, "event: distribution\n") != 3 {
+		t.Errorf("of the orchestrator's: %d %s", known.status, known.body)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -38,7 +39,12 @@ type keeping struct {
 
 	mu    sync.Mutex
 	tries map[string]int // of those that did not read whole
-	wide  time.Time      // when it looked far back last; of the loop alone
+
+	// Of the loop alone: when it looked far back last, and when and how far it looked for events that are still in the records.
+	wide  time.Time
+	swept time.Time
+	sweep time.Time
+	begun bool // the sweep is under way
 }
 
 func (s *Server) openKeeping() error {
@@ -58,7 +64,7 @@ func (s *Server) leads() bool {
 func (s *Server) keepArchive(ctx context.Context) error {
 	var err error
 	if s.leads() {
-		err = s.archiveEnded(itself(ctx))
+		err = errors.Join(s.archiveEnded(itself(ctx)), s.archiveKept(itself(ctx)), s.tellArchived(itself(ctx)))
 	}
 	return errors.Join(err, s.readArchives(ctx))
 }
@@ -149,7 +155,7 @@ func (s *Server) archiveThese(ctx context.Context, all []readside.Brief) (failed
 // errMoved: it changed while it was read, or is not read whole yet.
 var errMoved = errors.New("changed while it was read; it is archived later")
 
-// archiveOne writes the next segment of a distribution that ended, unless it is there.
+// archiveOne writes the next segment of a distribution that ended, unless all of it is there.
 func (s *Server) archiveOne(ctx context.Context, b readside.Brief) error {
 	k := s.keeping
 	segments, err := k.archive.Segments(ctx, b.Production, b.ID)
@@ -163,12 +169,16 @@ func (s *Server) archiveOne(ctx context.Context, b readside.Brief) error {
 		if err != nil {
 			return err
 		}
-		if d.GetEndedAt().AsTime().Equal(b.Ended) {
-			return s.store.Archived(ctx, b.Production, b.ID, b.Ended) // written before; a stop came between
-		}
 		last, err = k.lastEvent(ctx, b.Production, b.ID, segments)
 		if err != nil {
 			return err
+		}
+		now, err := s.records.LastEvent(ctx, b.Production, b.ID)
+		if err != nil {
+			return err
+		}
+		if d.GetEndedAt().AsTime().Equal(b.Ended) && !laterEvent(now.Event, last) {
+			return s.noteArchived(ctx, b, next-1) // written before; a stop came between
 		}
 	}
 	wrote, err := k.archive.Write(ctx, b.Production, b.ID, next, func(put func(byte, []byte) error) error {
@@ -180,11 +190,20 @@ func (s *Server) archiveOne(ctx context.Context, b readside.Brief) error {
 	if !wrote {
 		return fmt.Errorf("%s: another observer archives it: %w", b.ID, errMoved)
 	}
-	return s.store.Archived(ctx, b.Production, b.ID, b.Ended)
+	err = s.noteArchived(ctx, b, next)
+	if errors.Is(err, archive.ErrDamaged) || errors.Is(err, archive.ErrNotFound) {
+		// The records have all of it still: it is written anew.
+		return errors.Join(err, k.archive.DeleteSegment(ctx, b.Production, b.ID, next))
+	}
+	return err
 }
 
 // fillSegment puts everything of a distribution, and its events after last.
 func (s *Server) fillSegment(ctx context.Context, b readside.Brief, last string, put func(byte, []byte) error) error {
+	change, err := s.records.Change(ctx, b.Production, b.ID)
+	if err != nil {
+		return err
+	}
 	get := &distributionv1.GetDistributionRequest{Production: b.Production, Distribution: b.ID}
 	got, err := s.records.GetDistribution(ctx, get)
 	if err != nil {
@@ -202,6 +221,9 @@ func (s *Server) fillSegment(ctx context.Context, b readside.Brief, last string,
 		return put(kind, raw)
 	}
 	err = puts(archive.Distribution, d)
+	if err == nil {
+		err = put(archive.Cursor, strconv.AppendInt(nil, int64(change), 10))
+	}
 	if err != nil {
 		return err
 	}
@@ -214,7 +236,7 @@ func (s *Server) fillSegment(ctx context.Context, b readside.Brief, last string,
 			return err
 		}
 	}
-	recipients, items, end := int32(0), &distributionv1.ItemCounts{}, ""
+	recipients, items := int32(0), &distributionv1.ItemCounts{}
 	err = paged(func(token string) (string, error) {
 		resp, err := s.records.ListRecipients(ctx, &distributionv1.ListRecipientsRequest{Production: b.Production, Distribution: b.ID, PageSize: 1000, PageToken: token})
 		for _, r := range resp.GetRecipients() {
@@ -237,18 +259,7 @@ func (s *Server) fillSegment(ctx context.Context, b readside.Brief, last string,
 	if err != nil {
 		return err
 	}
-	first := true
-	err = paged(func(token string) (string, error) {
-		if first {
-			token, first = last, false
-		}
-		resp, err := s.records.ListEvents(ctx, &distributionv1.ListEventsRequest{Production: b.Production, Distribution: b.ID, PageSize: 1000, PageToken: token})
-		for _, e := range resp.GetEvents() {
-			end = e.GetKind()
-			err = cmp.Or(err, puts(archive.Event, e))
-		}
-		return resp.GetNextPageToken(), err
-	})
+	over, err := s.fillEvents(ctx, b, last, func(e *distributionv1.Event) error { return puts(archive.Event, e) })
 	if err != nil {
 		return err
 	}
@@ -256,15 +267,50 @@ func (s *Server) fillSegment(ctx context.Context, b readside.Brief, last string,
 	if err != nil {
 		return err
 	}
-	whole := recipients == d.GetRecipients().GetTotal() && proto.Equal(items, d.GetItems()) && end == "ended"
-	if !proto.Equal(again.GetDistribution(), d) || !whole && s.keeping.try(b.Production+"/"+b.ID) < wholeTries {
+	changed, err := s.records.Change(ctx, b.Production, b.ID)
+	if err != nil {
+		return err
+	}
+	whole := recipients == d.GetRecipients().GetTotal() && proto.Equal(items, d.GetItems()) && over
+	if changed != change || !proto.Equal(again.GetDistribution(), d) || !whole && s.keeping.try(b.Production+"/"+b.ID) < wholeTries {
 		return fmt.Errorf("%s: %w", b.ID, errMoved)
 	}
 	if !whole {
 		s.deps.Log.WarnContext(ctx, "a distribution is archived although its parts do not add up", "distribution", b.ID, "production", b.Production,
-			"recipients", recipients, "items", items, "last event", end)
+			"recipients", recipients, "items", items, "ended", over)
 	}
 	return nil
+}
+
+// fillEvents puts a distribution's events after last, and says whether it has ended by what they tell.
+func (s *Server) fillEvents(ctx context.Context, b readside.Brief, last string, put func(*distributionv1.Event) error) (over bool, err error) {
+	at, err := s.records.LastEvent(ctx, b.Production, b.ID)
+	if err != nil {
+		return false, err
+	}
+	if at.Archived != "" && (last == "" || laterEvent(at.Archived, last)) {
+		s.deps.Log.WarnContext(ctx, "an archive is gone; what came after it is archived", "distribution", b.ID, "production", b.Production, "after", at.Archived)
+		last = at.Archived
+	}
+	over = last != "" // what was archived before had ended
+	first := true
+	err = paged(func(token string) (string, error) {
+		if first {
+			token, first = last, false
+		}
+		resp, err := s.records.ListEvents(ctx, &distributionv1.ListEventsRequest{Production: b.Production, Distribution: b.ID, PageSize: 1000, PageToken: token})
+		for _, e := range resp.GetEvents() {
+			switch e.GetKind() {
+			case "ended":
+				over = true
+			case "retry_requested", "retry", "resend":
+				over = false
+			}
+			err = cmp.Or(err, put(e))
+		}
+		return resp.GetNextPageToken(), err
+	})
+	return over, err
 }
 
 func (k *keeping) try(name string) int {
@@ -313,7 +359,7 @@ func countItem(c *distributionv1.ItemCounts, state string) {
 // readArchives takes archives that were written into this observer's history.
 func (s *Server) readArchives(ctx context.Context) error {
 	k := s.keeping
-	position, known, err := k.history.Position(ctx)
+	position, known, err := k.history.Position(ctx, history.Distributions)
 	if err != nil {
 		return err
 	}
@@ -334,7 +380,7 @@ func (s *Server) readArchives(ctx context.Context) error {
 		}
 		err = s.takeArchives(ctx, names)
 		if err == nil {
-			err = k.history.SetPosition(ctx, next)
+			err = k.history.SetPosition(ctx, history.Distributions, next)
 		}
 		if err != nil {
 			return err
@@ -369,7 +415,7 @@ func (s *Server) readAllArchives(ctx context.Context) error {
 			}
 		}
 	}
-	return s.keeping.history.SetPosition(ctx, position)
+	return s.keeping.history.SetPosition(ctx, history.Distributions, position)
 }
 
 func (s *Server) takeArchives(ctx context.Context, names [][2]string) error {
@@ -401,7 +447,7 @@ func (k *keeping) line(ctx context.Context, production, id string) (history.Line
 	if err != nil {
 		return history.Line{}, err
 	}
-	l := history.Line{Production: production, ID: id, Definition: d.GetDefinition().GetName(), State: d.GetState(),
+	l := history.Line{Kind: history.Distributions, Production: production, ID: id, Definition: d.GetDefinition().GetName(), State: d.GetState(),
 		Created: d.GetCreatedAt().AsTime(), Ended: d.GetEndedAt().AsTime(), Late: d.GetLateBy() != nil,
 		Items: int64(d.GetItems().GetTotal()), ItemsFailed: int64(d.GetItems().GetFailed()), Recipients: int64(d.GetRecipients().GetTotal())}
 	from := l.Created
@@ -414,9 +460,10 @@ func (k *keeping) line(ctx context.Context, production, id string) (history.Line
 	if err != nil {
 		return l, err
 	}
-	return l, k.events(ctx, production, id, segments, func(e *distributionv1.Event) (bool, error) {
+	return l, k.events(ctx, production, id, segments, "", func(e *distributionv1.Event) (bool, error) {
 		l.BytesIn += e.GetBytesIn()
 		l.BytesOut += e.GetBytesOut()
+		l.BytesKnown = l.BytesKnown || e.GetBytesIn() > 0 || e.GetBytesOut() > 0
 		return true, nil
 	})
 }

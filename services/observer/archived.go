@@ -58,14 +58,18 @@ func archivedOr[A any](ctx context.Context, s *Server, production, id string, an
 	case errors.Is(errRead, archive.ErrNotFound):
 		return answer, err // deleted this moment
 	case errors.Is(errRead, archive.ErrDamaged):
-		s.deps.Log.ErrorContext(ctx, "an archive cannot be read", "distribution", id, "production", production, "err", errRead)
-		return answer, fault.New(fault.Internal, "ARCHIVE_DAMAGED", "the archive of distribution %s is damaged; restore it from a backup of the blobs", id)
+		return answer, s.archiveDamaged(ctx, production, id, errRead)
 	case errRead != nil && fault.From(errRead).Kind == fault.Invalid:
 		return answer, errRead
 	case errRead != nil:
 		return answer, archiveUnavailable(errRead)
 	}
 	return got, nil
+}
+
+func (s *Server) archiveDamaged(ctx context.Context, production, id string, err error) error {
+	s.deps.Log.ErrorContext(ctx, "an archive cannot be read", "distribution", id, "production", production, "err", err)
+	return fault.New(fault.Internal, "ARCHIVE_DAMAGED", "the archive of distribution %s is damaged; restore it from a backup of the blobs", id)
 }
 
 func archiveUnavailable(err error) error {
@@ -115,38 +119,6 @@ func unmarshal(record []byte, into proto.Message) error {
 func (k *keeping) distribution(ctx context.Context, production, id string, segments []int) (*distributionv1.Distribution, error) {
 	d := &distributionv1.Distribution{}
 	return d, k.one(ctx, production, id, segments, archive.Distribution, 0, d)
-}
-
-// events gives all events to do, the first first, until it answers false.
-func (k *keeping) events(ctx context.Context, production, id string, segments []int, do func(*distributionv1.Event) (bool, error)) error {
-	more := true
-	for _, n := range segments {
-		if !more {
-			return nil
-		}
-		err := k.each(ctx, production, id, n, archive.Event, func(record []byte) (bool, error) {
-			e := &distributionv1.Event{}
-			err := unmarshal(record, e)
-			if err != nil {
-				return false, err
-			}
-			more, err = do(e)
-			return more, err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (k *keeping) lastEvent(ctx context.Context, production, id string, segments []int) (string, error) {
-	last := ""
-	err := k.events(ctx, production, id, segments, func(e *distributionv1.Event) (bool, error) {
-		last = e.GetId()
-		return true, nil
-	})
-	return last, err
 }
 
 func pageSize(n int32) int {
@@ -209,14 +181,6 @@ func (s *Server) listItems(ctx context.Context, req *distributionv1.ListItemsReq
 	})
 }
 
-func (s *Server) listEvents(ctx context.Context, req *distributionv1.ListEventsRequest) (*distributionv1.ListEventsResponse, error) {
-	resp, err := s.records.ListEvents(ctx, req)
-	err = s.partly(ctx, req.GetProduction(), req.GetDistribution(), len(resp.GetEvents()), err)
-	return archivedOr(ctx, s, req.GetProduction(), req.GetDistribution(), resp, err, func(segments []int) (*distributionv1.ListEventsResponse, error) {
-		return s.keeping.eventPage(ctx, req, segments)
-	})
-}
-
 // recipients reads a page of an archived distribution.
 func (k *keeping) recipients(ctx context.Context, req *distributionv1.ListRecipientsRequest, segments []int) (*distributionv1.ListRecipientsResponse, error) {
 	from, err := place(req.GetPageToken())
@@ -263,39 +227,6 @@ func (k *keeping) items(ctx context.Context, req *distributionv1.ListItemsReques
 		}
 		return true, err
 	})
-}
-
-// eventPage reads a page of an archived distribution.
-func (k *keeping) eventPage(ctx context.Context, req *distributionv1.ListEventsRequest, segments []int) (*distributionv1.ListEventsResponse, error) {
-	after := req.GetPageToken()
-	if strings.Trim(after, "0123456789-") != "" {
-		return nil, badToken(after)
-	}
-	resp, most := &distributionv1.ListEventsResponse{}, pageSize(req.GetPageSize())
-	return resp, k.events(ctx, req.GetProduction(), req.GetDistribution(), segments, func(e *distributionv1.Event) (bool, error) {
-		if after != "" && !laterEvent(e.GetId(), after) {
-			return true, nil
-		}
-		if len(resp.GetEvents()) == most {
-			resp.NextPageToken = resp.GetEvents()[most-1].GetId()
-			return false, nil
-		}
-		resp.Events = append(resp.Events, e)
-		return true, nil
-	})
-}
-
-// laterEvent reports whether the event with one id comes after another.
-func laterEvent(id, than string) bool {
-	split := func(s string) (uint64, uint64) {
-		ms, n, _ := strings.Cut(s, "-")
-		a, _ := strconv.ParseUint(ms, 10, 64) // what is no number comes first
-		b, _ := strconv.ParseUint(n, 10, 64)
-		return a, b
-	}
-	a, n := split(id)
-	b, m := split(than)
-	return a > b || a == b && n > m
 }
 
 // A listPlace is where a list of records and archived ones goes on: after what the records gave last, and after the last of

@@ -64,7 +64,7 @@ func (s *Server) Search(ctx context.Context, req *observerv1.SearchRequest) (*ob
 	return resp, nil
 }
 
-// itemState is an item's state; empty while the records do not answer.
+// itemState is an item's state; empty while neither the records nor the archive answer.
 func (s *Server) itemState(ctx context.Context, production, id string, file, recipient int) string {
 	body, found, err := s.index.Get(ctx, production, id)
 	if err != nil || !found {
@@ -76,7 +76,7 @@ func (s *Server) itemState(ctx context.Context, production, id string, file, rec
 		return ""
 	}
 	at := (file-1)*int(d.GetRecipients().GetTotal()) + recipient - 1
-	got, err := s.records.ListItems(itself(ctx), &distributionv1.ListItemsRequest{Production: production, Distribution: id, PageToken: strconv.Itoa(at), PageSize: 1})
+	got, err := s.listItems(itself(ctx), &distributionv1.ListItemsRequest{Production: production, Distribution: id, PageToken: strconv.Itoa(at), PageSize: 1})
 	if err != nil || len(got.GetItems()) == 0 {
 		return ""
 	}

@@ -10,16 +10,16 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/fault"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
-	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	"github.com/filigreehq/filigree/services/observer/internal/event"
 	"github.com/filigreehq/filigree/services/observer/internal/follow"
-	"github.com/filigreehq/filigree/services/observer/internal/index"
 	"github.com/filigreehq/filigree/services/orchestrator/readside"
 )
 
-// source is where the index reads: the records. What it reads of lately happened events rules look at, too.
+// source is where the index reads: the records, and the archive where these have forgotten. What it reads of lately happened
+// events rules look at, too.
 type source struct {
 	records *readside.Records
+	server  *Server // nil: there is no archive
 	named   func(distribution, title string)
 	saw     func([]event.Event)
 }
@@ -75,6 +75,12 @@ func (s source) Since(ctx context.Context, after time.Time, each func(follow.Ref
 	for _, b := range open {
 		each(follow.Ref{Production: b.Production, Distribution: b.ID})
 	}
+	if after.IsZero() && s.server != nil {
+		err = s.server.keeping.archived(ctx, each)
+		if err != nil {
+			return &unavailable{archiveUnavailable(err)}
+		}
+	}
 	for {
 		ended, err := s.records.Ended(ctx, after, endedPage)
 		if err != nil {
@@ -98,7 +104,11 @@ func (s source) Since(ctx context.Context, after time.Time, each func(follow.Ref
 
 // Distribution implements follow.Source.
 func (s source) Distribution(ctx context.Context, r follow.Ref) (event.Distribution, []byte, error) {
-	got, err := s.records.GetDistribution(itself(ctx), &distributionv1.GetDistributionRequest{Production: r.Production, Distribution: r.Distribution})
+	req := &distributionv1.GetDistributionRequest{Production: r.Production, Distribution: r.Distribution}
+	got, err := s.records.GetDistribution(itself(ctx), req)
+	if forgotten(err) && s.server != nil {
+		got, err = s.server.getDistribution(itself(ctx), req)
+	}
 	if err != nil {
 		return event.Distribution{}, nil, sourceError(err)
 	}
@@ -118,8 +128,12 @@ func (s source) Distribution(ctx context.Context, r follow.Ref) (event.Distribut
 
 // Recipients implements follow.Source.
 func (s source) Recipients(ctx context.Context, r follow.Ref, from, n int) ([]event.Recipient, error) {
-	got, err := s.records.ListRecipients(itself(ctx), &distributionv1.ListRecipientsRequest{
-		Production: r.Production, Distribution: r.Distribution, PageSize: int32(n), PageToken: strconv.Itoa(from - 1)})
+	req := &distributionv1.ListRecipientsRequest{
+		Production: r.Production, Distribution: r.Distribution, PageSize: int32(n), PageToken: strconv.Itoa(from - 1)}
+	got, err := s.records.ListRecipients(itself(ctx), req)
+	if (forgotten(err) || err == nil && len(got.GetRecipients()) == 0) && s.server != nil {
+		got, err = s.server.listRecipients(itself(ctx), req)
+	}
 	if err != nil {
 		return nil, sourceError(err)
 	}
@@ -132,8 +146,14 @@ func (s source) Recipients(ctx context.Context, r follow.Ref, from, n int) ([]ev
 
 // Events implements follow.Source.
 func (s source) Events(ctx context.Context, r follow.Ref, after string, n int) ([]event.Event, error) {
-	got, err := s.records.ListEvents(itself(ctx), &distributionv1.ListEventsRequest{
-		Production: r.Production, Distribution: r.Distribution, PageSize: int32(n), PageToken: after})
+	req := &distributionv1.ListEventsRequest{Production: r.Production, Distribution: r.Distribution, PageSize: int32(n), PageToken: after}
+	list := s.records.ListEvents
+	if s.server != nil {
+		list = func(ctx context.Context, req *distributionv1.ListEventsRequest) (*distributionv1.ListEventsResponse, error) {
+			return s.server.eventsFrom(ctx, s.records, req)
+		}
+	}
+	got, err := list(itself(ctx), req)
 	if err != nil {
 		return nil, sourceError(err)
 	}
@@ -145,75 +165,20 @@ func (s source) Events(ctx context.Context, r follow.Ref, after string, n int) (
 	return out, nil
 }
 
-// runsPage is how many runs are read at once.
-const runsPage = 500
-
-// runFollower takes runs that were told of into the index.
-type runFollower struct {
-	s *Server
-	// last is what was told in the last millisecond that was read: that is read again.
-	last map[string]string
-}
-
-func (f *runFollower) follow(ctx context.Context) error {
-	positions, err := f.s.index.Positions(ctx)
+// archived gives everything that has an archive to each.
+func (k *keeping) archived(ctx context.Context, each func(follow.Ref)) error {
+	productions, err := k.archive.Productions(ctx)
 	if err != nil {
 		return err
 	}
-	since := int64(0)
-	if positions["runs"] != "" {
-		since, err = strconv.ParseInt(positions["runs"], 10, 64)
+	for _, p := range productions {
+		ids, err := k.archive.Distributions(ctx, p)
 		if err != nil {
 			return err
+		}
+		for _, id := range ids {
+			each(follow.Ref{Production: p, Distribution: id})
 		}
 	}
-	for {
-		got, err := f.s.store.RunsSince(ctx, time.UnixMilli(since), runsPage)
-		if err != nil {
-			return err
-		}
-		var runs []index.Run
-		last := map[string]string{}
-		for _, r := range got {
-			if at := r.At.UnixMilli(); at > since {
-				since = at
-				clear(last)
-			}
-			name := r.Production + "/" + r.ID
-			last[name] = string(r.Told)
-			if f.last[name] == string(r.Told) {
-				continue
-			}
-			run, err := runOf(r)
-			if err != nil {
-				f.s.deps.Log.ErrorContext(ctx, "a run cannot be read and is not in the index", "run", r.ID, "production", r.Production, "err", err)
-				continue
-			}
-			entry, err := indexedRun(run)
-			if err != nil {
-				return err
-			}
-			runs = append(runs, entry)
-		}
-		if len(runs) == 0 {
-			return nil
-		}
-		err = f.s.index.PutRuns(ctx, runs, []index.Mark{{Stream: "runs", Position: strconv.FormatInt(since, 10)}})
-		if err != nil {
-			return err
-		}
-		f.last = last
-		if len(got) < runsPage {
-			return nil
-		}
-	}
-}
-
-func indexedRun(run *observerv1.Run) (index.Run, error) {
-	body, err := proto.Marshal(run)
-	return index.Run{
-		Production: run.GetProduction(), ID: run.GetId(), Name: run.GetName(), State: run.GetState(), Started: moment(run.GetStartedAt()),
-		Ended: moment(run.GetEndedAt()), Deadline: moment(run.GetDeadline()), Code: run.GetError().GetCode(), Message: run.GetError().GetMessage(),
-		Total: int(run.GetTotal()), Done: int(run.GetDone()), Body: body,
-	}, err
+	return nil
 }

@@ -8,5 +8,5 @@ import (
 
 // NewSource is what the index is read from.
 func NewSource(r *readside.Records) follow.Source {
-	return source{r, func(string, string) {}, func([]event.Event) {}}
+	return source{r, nil, func(string, string) {}, func([]event.Event) {}}
 }

@@ -25,7 +25,7 @@ func (s *Server) GetHistory(ctx context.Context, req *observerv1.GetHistoryReque
 		resp.Weeks = append(resp.Weeks, &observerv1.HistoryWeek{From: timestamppb.New(w.From), Production: w.Production, Definition: w.Definition,
 			Distributions: int32(w.Distributions), Items: w.Items, ItemsFailed: w.ItemsFailed, Recipients: w.Recipients,
 			DistributionsFailed: int32(w.Failed), Late: int32(w.Late), DurationP50: durationpb.New(w.Half), DurationP90: durationpb.New(w.Most),
-			BytesIn: w.BytesIn, BytesOut: w.BytesOut})
+			BytesIn: w.BytesIn, BytesOut: w.BytesOut, BytesUnknown: int32(w.BytesUnknown), Kind: w.Kind})
 	}
 	return resp, nil
 }

@@ -162,7 +162,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if s.index.Fresh() != "" {
 		deps.Log.Info("the index is made anew", "because", s.index.Fresh())
 	}
-	s.follow = follow.New(source{primary, s.vigil.name, s.saw}, s.index, deps.Log)
+	s.follow = follow.New(source{primary, s, s.vigil.name, s.saw}, s.index, deps.Log)
 	return s, nil
 }
 
@@ -205,7 +205,8 @@ func (s *Server) loops() []func(context.Context) {
 			s.acting.Wait()
 		},
 		s.follow.Run,
-		func(ctx context.Context) { s.every(ctx, time.Second, "follow runs", (&runFollower{s: s}).follow) },
+		func(ctx context.Context) { s.every(ctx, time.Second, "follow runs", s.indexRuns().follow) },
+		func(ctx context.Context) { s.every(ctx, time.Second, "history of runs", s.rememberRuns().follow) },
 		func(ctx context.Context) { s.every(ctx, s.cfg.Look, "archive", s.keepArchive) },
 		func(ctx context.Context) { s.every(ctx, 30*s.cfg.Look, "audit's archive", s.archiveAudit) },
 	}

@@ -149,7 +149,7 @@ func (s *Server) learnFrom(ctx context.Context, production, id string) error {
 	for _, p := range plan {
 		functions[p.Name] = p.Function
 	}
-	events, err := s.records.ListEvents(ctx, &distributionv1.ListEventsRequest{Production: production, Distribution: id, PageSize: 1000})
+	events, err := s.listEvents(ctx, &distributionv1.ListEventsRequest{Production: production, Distribution: id, PageSize: 1000})
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (w *world) replayed(id string) {
 	}
 	var events []event.Event
 	for token := ""; ; {
-		got, err := w.distributions.ListEvents(ctx, &distributionv1.ListEventsRequest{Production: "default", Distribution: id, PageToken: token, PageSize: 1000})
+		got, err := w.seen.ListEvents(ctx, &distributionv1.ListEventsRequest{Production: "default", Distribution: id, PageToken: token, PageSize: 1000})
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -160,11 +160,11 @@ func (s *Server) lately(ctx context.Context) ([]*distributionv1.Distribution, er
 
 // idle is how long nothing has happened to a distribution.
 func (s *Server) idle(ctx context.Context, d *distributionv1.Distribution) time.Duration {
-	at, err := s.records.LastEvent(ctx, d.GetProduction(), d.GetId())
+	last, err := s.records.LastEvent(ctx, d.GetProduction(), d.GetId())
 	if err != nil {
 		return 0
 	}
-	return since(s.deps.Now(), at)
+	return since(s.deps.Now(), last.Time)
 }
 
 func (s *Server) failureRows(ctx context.Context) ([]rule.Row, error) {

@@ -40,6 +40,7 @@ type world struct {
 	t     testing.TB
 	redis *redistest.Server
 	look  time.Duration // how often the observer looks
+	blobs string        // the folder of all observers' blobs: events that are archived are nowhere else
 	// Of the orchestrator, and of the observer's reads.
 	distributions, seen distributionv1.DistributionServiceClient
 	control             controlv1.ControlServiceClient
@@ -88,7 +89,7 @@ func newWorld(t testing.TB, change func(*observer.Deps)) *world {
 // newWorldOn makes a world on a Redis; prepare is called when an orchestrator runs, and says what is special of the observer.
 func newWorldOn(t testing.TB, on *redistest.Server, prepare func(*world) func(*observer.Deps)) *world {
 	t.Helper()
-	w := &world{t: t, redis: on, look: 100 * time.Millisecond, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	w := &world{t: t, redis: on, look: 100 * time.Millisecond, blobs: t.TempDir(), log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	w.stamp = func(_ context.Context, r *watermarkv1.StampRequest) (*watermarkv1.StampResponse, error) {
 		return &watermarkv1.StampResponse{Artifact: &watermarkv1.Artifact{Key: "art/default/" + r.GetItem(),
 			Sha256: strings.Repeat("a", 64), Size: 12345, MediaType: "application/pdf"}}, nil
@@ -149,7 +150,7 @@ func (w *world) startObserver(change func(*observer.Deps)) {
 	toPeers, stopPeers := rpc.InProcess(peers)
 	conn, orch := w.dial(toPeers, "observer"), w.dial(w.connect, "observer")
 	dir := w.t.TempDir()
-	blobs, err := blob.Open(w.t.Context(), dir+"/blobs")
+	blobs, err := blob.Open(w.t.Context(), w.blobs)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -127,11 +127,46 @@ func (r *Reader) Room(ctx context.Context) (map[string]int, error) {
 	return room, nil
 }
 
-// LastEvent is when something happened to a distribution last; zero when nothing did that is still kept.
-func (r *Reader) LastEvent(ctx context.Context, production, id string) (time.Time, error) {
-	at, err := r.store.LastEvent(ctx, production, id)
+// Last says what happened to a distribution last.
+type Last struct {
+	Event string // its id; empty: nothing did that is known
+	Time  time.Time
+	// Archived is the last event that is in the archive, and not in the records any more; empty: none.
+	Archived string
+}
+
+// LastEvent is what happened to a distribution last, be it here or archived.
+func (r *Reader) LastEvent(ctx context.Context, production, id string) (Last, error) {
+	event, archived, err := r.store.LastEvent(ctx, production, id)
 	if err != nil {
-		return at, unavailable(err)
+		return Last{}, unavailable(err)
 	}
-	return at, nil
+	last := Last{Event: event, Archived: archived}
+	if event != "" {
+		last.Time = store.Event{ID: event}.Time()
+	}
+	return last, nil
+}
+
+// Change is a number that grows with each change of a distribution: the cursor of those who watch it.
+func (r *Reader) Change(ctx context.Context, production, id string) (int, error) {
+	sum, err := r.store.Get(ctx, production, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, unknown(id)
+	}
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	return sum.Change, nil
+}
+
+// Kept lists ended distributions of which there are events in the records: those that nobody archived, or to which something
+// happened since. It looks at n of each shard that ended after a moment, and says after which to go on; zero: at none.
+func (r *Reader) Kept(ctx context.Context, after time.Time, n int) ([]Brief, time.Time, error) {
+	all, next, err := r.store.Kept(ctx, after, n)
+	if err != nil {
+		return nil, next, unavailable(err)
+	}
+	briefs, err := r.briefs(ctx, all)
+	return briefs, next, err
 }

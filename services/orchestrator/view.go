@@ -253,6 +253,9 @@ func (s *Server) ListEvents(ctx context.Context, req *distributionv1.ListEventsR
 		return nil, badCursor(req.GetPageToken())
 	}
 	events, next, err := s.store.Events(ctx, req.GetProduction(), req.GetDistribution(), req.GetPageToken(), page(req.GetPageSize()))
+	if errors.Is(err, store.ErrArchived) {
+		return nil, fault.New(fault.Unavailable, "EVENTS_ARCHIVED", "the events of distribution %s are in the archive, which an observer reads, and none answers; try again when one does", req.GetDistribution())
+	}
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -282,6 +282,28 @@ var methods = map[string]method{
 		s.await(id, "cancelled")
 		s.want("events", s.events(id, "cancel_requested"), 1)
 	}},
+	"DistributionService.ArchivedDistribution": {do: func(s *suite) {
+		id := s.made("failing", "archived "+s.name())
+		d := s.await(id, "failed")
+		list := &distributionv1.ListEventsRequest{Production: "p", Distribution: id, PageSize: 500}
+		all := ask(s, func(ctx context.Context) (*distributionv1.ListEventsResponse, error) {
+			return s.distributions.ListEvents(ctx, list)
+		}).GetEvents()
+		list.PageToken = all[len(all)-2].GetId() // "ended" comes after: it stays
+		s.again(func(ctx context.Context) error {
+			resp, err := s.distributions.ArchivedDistribution(ctx, &distributionv1.ArchivedDistributionRequest{
+				Production: "p", Distribution: id, EndedAt: d.GetEndedAt(), LastEvent: list.GetPageToken(), Sha256: strings.Repeat("a", 64)})
+			if err == nil {
+				s.want("more", resp.GetMore(), true)
+			}
+			return err
+		})
+		left := ask(s, func(ctx context.Context) (*distributionv1.ListEventsResponse, error) {
+			return s.distributions.ListEvents(ctx, list)
+		}).GetEvents()
+		s.want("events", len(left), 1)
+		s.want("kind", left[0].GetKind(), "ended")
+	}},
 
 	"EmailService.Send":         {safe: asTask},
 	"PushService.Send":          {safe: asTask},

@@ -153,9 +153,34 @@ func (r *Records) Room(ctx context.Context) (map[string]int, error) {
 	})
 }
 
-// LastEvent is when something happened to a distribution last; zero when nothing did that is still kept.
-func (r *Records) LastEvent(ctx context.Context, production, id string) (time.Time, error) {
-	return call(ctx, r, id, func(reader *orchestrator.Reader, ctx context.Context, id string) (time.Time, error) {
+// Last says what happened to a distribution last.
+type Last = orchestrator.Last
+
+// LastEvent is what happened to a distribution last, be it in the records or archived.
+func (r *Records) LastEvent(ctx context.Context, production, id string) (Last, error) {
+	return call(ctx, r, id, func(reader *orchestrator.Reader, ctx context.Context, id string) (Last, error) {
 		return reader.LastEvent(ctx, production, id)
 	})
+}
+
+// Change is a number that grows with each change of a distribution: WatchDistribution's cursor.
+func (r *Records) Change(ctx context.Context, production, id string) (int, error) {
+	return call(ctx, r, id, func(reader *orchestrator.Reader, ctx context.Context, id string) (int, error) {
+		return reader.Change(ctx, production, id)
+	})
+}
+
+// Kept lists ended distributions of which there are events in the records: those that nobody archived, or to which something
+// happened since. It looks at those that ended after a moment, at n of each shard, and says after which to go on; zero: that was
+// all.
+func (r *Records) Kept(ctx context.Context, after time.Time, n int) ([]Brief, time.Time, error) {
+	type kept struct {
+		briefs []Brief
+		next   time.Time
+	}
+	got, err := call(ctx, r, n, func(reader *orchestrator.Reader, ctx context.Context, n int) (kept, error) {
+		briefs, next, err := reader.Kept(ctx, after, n)
+		return kept{briefs, next}, err
+	})
+	return got.briefs, got.next, err
 }

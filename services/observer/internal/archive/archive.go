@@ -11,9 +11,12 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"slices"
 	"strconv"
@@ -29,6 +32,7 @@ const (
 	Item         byte = 'I'
 	Graph        byte = 'G'
 	Event        byte = 'E'
+	Cursor       byte = 'C' // of those who watch it
 	Line         byte = 'L' // of the audit
 
 	versionKind byte = 'V'
@@ -113,10 +117,28 @@ func put(w io.Writer, kind byte, record []byte) error {
 // Read gives the records of segment n to each, in the order they were put, until it answers false. A record is each's only
 // until it returns.
 func (s Store) Read(ctx context.Context, production, distribution string, n int, each func(kind byte, record []byte) (more bool, err error)) error {
-	return s.read(ctx, prefix(production, distribution)+strconv.Itoa(n), each)
+	return s.read(ctx, prefix(production, distribution)+strconv.Itoa(n), nil, each)
 }
 
-func (s Store) read(ctx context.Context, key string, each func(kind byte, record []byte) (more bool, err error)) error {
+// ReadBack reads segment n from its first byte to its last, gives its records to each, and returns the SHA-256 of the segment as it
+// lies there.
+func (s Store) ReadBack(ctx context.Context, production, distribution string, n int, each func(kind byte, record []byte) error) (digest string, err error) {
+	sum := sha256.New()
+	err = s.read(ctx, prefix(production, distribution)+strconv.Itoa(n), sum, func(kind byte, record []byte) (bool, error) {
+		return true, each(kind, record)
+	})
+	if err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// DeleteSegment removes one segment.
+func (s Store) DeleteSegment(ctx context.Context, production, distribution string, n int) error {
+	return s.Bucket.Delete(ctx, prefix(production, distribution)+strconv.Itoa(n))
+}
+
+func (s Store) read(ctx context.Context, key string, sum hash.Hash, each func(kind byte, record []byte) (more bool, err error)) error {
 	body, err := s.Bucket.Read(ctx, key)
 	if errors.Is(err, blob.ErrNotFound) {
 		return ErrNotFound
@@ -125,7 +147,12 @@ func (s Store) read(ctx context.Context, key string, each func(kind byte, record
 		return fmt.Errorf("read %s: %w", key, err)
 	}
 	defer body.Close()
-	z, err := gzip.NewReader(bufio.NewReaderSize(body, 64<<10))
+	var from io.Reader = body
+	if sum != nil {
+		from = io.TeeReader(body, sum)
+	}
+	raw := bufio.NewReaderSize(from, 64<<10)
+	z, err := gzip.NewReader(raw)
 	if err != nil {
 		return damaged(key, err)
 	}
@@ -134,6 +161,11 @@ func (s Store) read(ctx context.Context, key string, each func(kind byte, record
 	for first := true; ; first = false {
 		kind, err := in.ReadByte()
 		if err == io.EOF && !first {
+			// Reading to the end tells whether all of it was there, and makes the sum whole.
+			_, err = io.Copy(io.Discard, raw)
+			if err != nil {
+				return damaged(key, err)
+			}
 			return nil
 		}
 		if err != nil {
@@ -215,7 +247,7 @@ func (s Store) WriteAudit(ctx context.Context, first int64, fill func(put func(k
 
 // ReadAudit is Read for a segment of the audit.
 func (s Store) ReadAudit(ctx context.Context, first int64, each func(kind byte, record []byte) (more bool, err error)) error {
-	return s.read(ctx, auditPrefix+strconv.FormatInt(first, 10), each)
+	return s.read(ctx, auditPrefix+strconv.FormatInt(first, 10), nil, each)
 }
 
 // Delete removes a distribution's archive.

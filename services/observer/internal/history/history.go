@@ -1,8 +1,9 @@
 // Package history keeps a line of every distribution that was archived, in a SQLite file of its own: what a list shows of it,
-// and what it took. From these come figures by week, which outlive the distributions and their archives.
+// and what it took; and one of every run that was reported and has ended. From these come figures by week, which outlive the
+// distributions, their archives and the runs.
 //
-// The file is a copy: it is filled from archives, and filled again when it was lost or is broken. Taking in the same again
-// changes nothing.
+// Of distributions the file is a copy: it is filled from archives, and filled again when it was lost or is broken. Of runs it has
+// more than anything else once they are forgotten. Taking in the same again changes nothing.
 package history
 
 import (
@@ -20,20 +21,28 @@ import (
 
 const schema = `
 CREATE TABLE archived (
-	production TEXT NOT NULL, id TEXT NOT NULL, definition TEXT NOT NULL, state TEXT NOT NULL,
+	kind TEXT NOT NULL, production TEXT NOT NULL, id TEXT NOT NULL, definition TEXT NOT NULL, state TEXT NOT NULL,
 	created INTEGER NOT NULL, ended INTEGER NOT NULL, took INTEGER NOT NULL, late INTEGER NOT NULL,
 	items INTEGER NOT NULL, items_failed INTEGER NOT NULL, recipients INTEGER NOT NULL,
-	bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, body BLOB NOT NULL,
-	PRIMARY KEY (production, id)
+	bytes_in INTEGER NOT NULL, bytes_out INTEGER NOT NULL, bytes_known INTEGER NOT NULL, body BLOB NOT NULL,
+	PRIMARY KEY (kind, production, id)
 ) WITHOUT ROWID;
-CREATE INDEX by_created ON archived (production, created DESC, id DESC);
+CREATE INDEX by_created ON archived (kind, production, created DESC, id DESC);
 CREATE INDEX by_ended ON archived (ended);
-CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL);
-PRAGMA user_version = 1;
+CREATE TABLE position (of TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 2;
 `
 
-// Line is what is kept of a distribution.
+// Kinds of lines, and what there are positions of.
+const (
+	Distributions = "distribution"
+	Runs          = "run"
+)
+
+// Line is what is kept of a distribution or run.
 type Line struct {
+	Kind string // Distributions or Runs
+	// Definition is a run's name.
 	Production, ID, Definition, State string
 	Created, Ended                    time.Time
 	// Took is from when it could begin to its end.
@@ -41,13 +50,17 @@ type Line struct {
 	Late                           bool
 	Items, ItemsFailed, Recipients int64
 	BytesIn, BytesOut              int64
-	Body                           []byte // what a list shows
+	// BytesKnown says that anything was told of bytes.
+	BytesKnown bool
+	Body       []byte // what a list shows
 }
 
-// Week sums up the distributions of one production and definition that ended in one week, from Monday 00:00 UTC.
+// Week sums up the distributions of one production and definition, or the runs of one name, that ended in one week, from Monday
+// 00:00 UTC.
 type Week struct {
 	From                                              time.Time
-	Production, Definition                            string
+	Kind, Production, Definition                      string
+	BytesUnknown                                      int // of so many nothing was told of bytes
 	Distributions, Failed, Late                       int
 	Items, ItemsFailed, Recipients, BytesIn, BytesOut int64
 	Half, Most                                        time.Duration // p50 and p90 of how long they took
@@ -64,7 +77,7 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
 	f, version, err := connect(path)
-	if err == nil && version == 1 {
+	if err == nil && version == 2 {
 		_, _, err = f.Get(context.Background(), "", "")
 		if err == nil {
 			return f, nil
@@ -103,9 +116,9 @@ func connect(path string) (*File, int, error) {
 // Close ends all use.
 func (f *File) Close() error { return f.db.Close() }
 
-// Position is what SetPosition was last given. False: it never was, and all archives are to be read.
-func (f *File) Position(ctx context.Context) (at int64, known bool, err error) {
-	err = f.db.QueryRowContext(ctx, "SELECT at FROM position").Scan(&at)
+// Position is what SetPosition was last given of a kind. False: it never was, and all of it is to be read.
+func (f *File) Position(ctx context.Context, of string) (at int64, known bool, err error) {
+	err = f.db.QueryRowContext(ctx, "SELECT at FROM position WHERE of = ?", of).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -115,9 +128,9 @@ func (f *File) Position(ctx context.Context) (at int64, known bool, err error) {
 	return at, true, nil
 }
 
-// SetPosition keeps how far archives were taken in.
-func (f *File) SetPosition(ctx context.Context, at int64) error {
-	_, err := f.db.ExecContext(ctx, "INSERT OR REPLACE INTO position VALUES (1, ?)", at)
+// SetPosition keeps how far a kind was taken in.
+func (f *File) SetPosition(ctx context.Context, of string, at int64) error {
+	_, err := f.db.ExecContext(ctx, "INSERT OR REPLACE INTO position VALUES (?, ?)", of, at)
 	if err != nil {
 		return fmt.Errorf("write history: %w", err)
 	}
@@ -132,9 +145,9 @@ func (f *File) Take(ctx context.Context, lines []Line) error {
 	}
 	for _, l := range lines {
 		if err == nil {
-			_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO archived VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-				l.Production, l.ID, l.Definition, l.State, l.Created.UnixMilli(), l.Ended.UnixMilli(), l.Took.Milliseconds(), l.Late,
-				l.Items, l.ItemsFailed, l.Recipients, l.BytesIn, l.BytesOut, l.Body)
+			_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO archived VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				l.Kind, l.Production, l.ID, l.Definition, l.State, l.Created.UnixMilli(), l.Ended.UnixMilli(), l.Took.Milliseconds(), l.Late,
+				l.Items, l.ItemsFailed, l.Recipients, l.BytesIn, l.BytesOut, l.BytesKnown, l.Body)
 		}
 	}
 	if err != nil {
@@ -149,7 +162,7 @@ func (f *File) Take(ctx context.Context, lines []Line) error {
 
 // Get returns what a list shows of a distribution, and when it was created. False: it is not known.
 func (f *File) Get(ctx context.Context, production, id string) (l Line, found bool, err error) {
-	lines, err := f.list(ctx, "SELECT id, created, body FROM archived WHERE production = ? AND id = ?", production, id)
+	lines, err := f.list(ctx, "SELECT id, created, body FROM archived WHERE kind = 'distribution' AND production = ? AND id = ?", production, id)
 	if err != nil || len(lines) == 0 {
 		return l, false, err
 	}
@@ -162,7 +175,7 @@ func (f *File) List(ctx context.Context, production string, created time.Time, i
 	if !created.IsZero() {
 		before = created.UnixMilli()
 	}
-	return f.list(ctx, "SELECT id, created, body FROM archived WHERE production = ? AND (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",
+	return f.list(ctx, "SELECT id, created, body FROM archived WHERE kind = 'distribution' AND production = ? AND (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",
 		production, before, id, n)
 }
 
@@ -198,20 +211,20 @@ func Monday(t time.Time) time.Time {
 // Weeks sums up by week what ended since a moment, the newest week first; of production and definition when they are not
 // empty. may says of which productions.
 func (f *File) Weeks(ctx context.Context, production, definition string, since time.Time, may func(production string) bool) ([]*Week, error) {
-	rows, err := f.db.QueryContext(ctx, `SELECT production, definition, state, ended, took, late, items, items_failed, recipients, bytes_in, bytes_out FROM archived
+	rows, err := f.db.QueryContext(ctx, `SELECT kind, production, definition, state, ended, took, late, items, items_failed, recipients, bytes_in, bytes_out, bytes_known FROM archived
 		WHERE ended >= ?1 AND (?2 = '' OR production = ?2) AND (?3 = '' OR definition = ?3)`, since.UnixMilli(), production, definition)
 	if err != nil {
 		return nil, fmt.Errorf("read history: %w", err)
 	}
 	type of struct {
-		from                   int64
-		production, definition string
+		from                         int64
+		kind, production, definition string
 	}
 	weeks := map[of]*Week{}
 	for rows.Next() {
 		var l Line
 		var ended, took int64
-		err = rows.Scan(&l.Production, &l.Definition, &l.State, &ended, &took, &l.Late, &l.Items, &l.ItemsFailed, &l.Recipients, &l.BytesIn, &l.BytesOut)
+		err = rows.Scan(&l.Kind, &l.Production, &l.Definition, &l.State, &ended, &took, &l.Late, &l.Items, &l.ItemsFailed, &l.Recipients, &l.BytesIn, &l.BytesOut, &l.BytesKnown)
 		if err != nil {
 			break
 		}
@@ -219,9 +232,9 @@ func (f *File) Weeks(ctx context.Context, production, definition string, since t
 			continue
 		}
 		from := Monday(time.UnixMilli(ended))
-		k := of{from.Unix(), l.Production, l.Definition}
+		k := of{from.Unix(), l.Kind, l.Production, l.Definition}
 		if weeks[k] == nil {
-			weeks[k] = &Week{From: from, Production: l.Production, Definition: l.Definition}
+			weeks[k] = &Week{From: from, Kind: l.Kind, Production: l.Production, Definition: l.Definition}
 		}
 		weeks[k].add(&l, time.Duration(took)*time.Millisecond)
 	}
@@ -236,7 +249,7 @@ func (f *File) Weeks(ctx context.Context, production, definition string, since t
 		out = append(out, w)
 	}
 	slices.SortFunc(out, func(a, b *Week) int {
-		return slices.Compare([]string{b.From.Format(time.DateOnly), a.Production, a.Definition}, []string{a.From.Format(time.DateOnly), b.Production, b.Definition})
+		return slices.Compare([]string{b.From.Format(time.DateOnly), a.Production, a.Kind, a.Definition}, []string{a.From.Format(time.DateOnly), b.Production, b.Kind, b.Definition})
 	})
 	return out, nil
 }
@@ -252,6 +265,9 @@ func (w *Week) add(l *Line, took time.Duration) {
 	w.Items += l.Items
 	w.ItemsFailed += l.ItemsFailed
 	w.Recipients += l.Recipients
+	if !l.BytesKnown {
+		w.BytesUnknown++
+	}
 	w.BytesIn += l.BytesIn
 	w.BytesOut += l.BytesOut
 	w.took = append(w.took, took)

@@ -13,10 +13,11 @@ import (
 
 var archivedScript = source("archived")
 
-func archiveKey() string  { return key("archive") }         // string: up to when what ended has been archived, in ms
-func doneKey() string     { return key("archive", "done") } // zset: production/id → the end that has been archived, in ms
-func numbersKey() string  { return key("archive", "n") }    // string: counts archives that were told of
-func archivedKey() string { return key("archived") }        // capped stream, by number: p, d of each archive written
+func archiveKey() string  { return key("archive") }           // string: up to when what ended has been archived, in ms
+func doneKey() string     { return key("archive", "done") }   // zset: production/id → the end that has been archived, in ms
+func numbersKey() string  { return key("archive", "n") }      // string: counts archives that were told of
+func untoldKey() string   { return key("archive", "untold") } // hash: production/id → end, last event and digest of an archive
+func archivedKey() string { return key("archived") }          // capped stream, by number: p, d of each archive written
 
 // mostArchived is how many archives written are told of; whoever missed more looks through all.
 const mostArchived = 20_000
@@ -63,11 +64,54 @@ func (s *Store) ArchivedEnds(ctx context.Context, names []string) ([]time.Time, 
 	return out, nil
 }
 
-// Archived notes that the end of a distribution has been archived, and tells other observers.
-func (s *Store) Archived(ctx context.Context, production, id string, ended time.Time) error {
-	err := archivedScript.Run(ctx, s.c, []string{doneKey(), numbersKey(), archivedKey()}, production, id, ended.UnixMilli(), mostArchived).Err()
+// Archived is a distribution of which an end is archived.
+type Archived struct {
+	Production, ID string
+	Ended          time.Time
+	LastEvent      string // that the archive has
+	SHA256         string // of its last segment
+}
+
+func (a Archived) name() string { return a.Production + "/" + a.ID }
+
+func (a Archived) text() string {
+	return strconv.FormatInt(a.Ended.UnixMilli(), 10) + " " + a.LastEvent + " " + a.SHA256
+}
+
+// Archived notes that the end of a distribution has been archived, tells other observers, and keeps that the orchestrator is to
+// be told, until Told.
+func (s *Store) Archived(ctx context.Context, a Archived) error {
+	err := archivedScript.Run(ctx, s.c, []string{doneKey(), numbersKey(), archivedKey(), untoldKey()}, a.Production, a.ID, a.Ended.UnixMilli(), mostArchived, a.text()).Err()
 	if err != nil {
-		return fmt.Errorf("note that %s is archived: %w", id, err)
+		return fmt.Errorf("note that %s is archived: %w", a.ID, err)
+	}
+	return nil
+}
+
+// Untold are archives that the orchestrator is to be told of, about n of them.
+func (s *Store) Untold(ctx context.Context, n int) ([]Archived, error) {
+	pairs, _, err := s.c.HScan(ctx, untoldKey(), 0, "", int64(n)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list archives to tell of: %w", err)
+	}
+	var out []Archived
+	for i := 0; i+1 < len(pairs); i += 2 {
+		production, id, _ := strings.Cut(pairs[i], "/")
+		parts := strings.Split(pairs[i+1], " ")
+		ms, err := strconv.ParseInt(parts[0], 10, 64)
+		if err != nil || len(parts) != 3 {
+			return nil, fmt.Errorf("%q says nothing about the archive of %s", pairs[i+1], pairs[i])
+		}
+		out = append(out, Archived{Production: production, ID: id, Ended: time.UnixMilli(ms), LastEvent: parts[1], SHA256: parts[2]})
+	}
+	return out, nil
+}
+
+// Told forgets that the orchestrator is to be told of an archive.
+func (s *Store) Told(ctx context.Context, a Archived) error {
+	err := s.c.HDel(ctx, untoldKey(), a.name()).Err()
+	if err != nil {
+		return fmt.Errorf("note that the archive of %s was told of: %w", a.ID, err)
 	}
 	return nil
 }

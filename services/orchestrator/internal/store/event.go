@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Event is one line of what happened. Fields that do not apply are empty.
@@ -41,16 +44,25 @@ func (e Event) Time() time.Time {
 }
 
 // Events returns at most n events after the one that cursor names ("" for the first page), oldest first, and the cursor
-// of the next page, empty at the end.
+// of the next page, empty at the end. ErrArchived: some of them are in the archive, and not here any more.
 func (s *Store) Events(ctx context.Context, production, id, cursor string, n int) ([]Event, string, error) {
 	start := "-"
 	if cursor != "" {
 		start = "(" + cursor
 	}
-	msgs, err := s.c.XRangeN(ctx, s.shardOf(production).events(id), start, "+", int64(n+1)).Result()
-	if err != nil {
+	// Both of one instant: else they might be deleted in between, and nothing said so.
+	sh := s.shardOf(production)
+	pipe := s.c.TxPipeline()
+	archived := pipe.HGet(ctx, sh.dist(id), "arc")
+	list := pipe.XRangeN(ctx, sh.events(id), start, "+", int64(n+1))
+	_, err := pipe.Exec(ctx)
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, "", fmt.Errorf("read events: %w", err)
 	}
+	if up := archived.Val(); up != "" && (cursor == "" || before(cursor, up)) {
+		return nil, "", ErrArchived
+	}
+	msgs := list.Val()
 	next := ""
 	if len(msgs) > n {
 		msgs = msgs[:n]
@@ -77,17 +89,21 @@ func (s *Store) Events(ctx context.Context, production, id, cursor string, n int
 	return out, next, nil
 }
 
-// LastEvent is when something happened to a distribution last; zero when nothing did that is still kept.
-func (s *Store) LastEvent(ctx context.Context, production, id string) (time.Time, error) {
-	msgs, err := s.c.XRevRangeN(ctx, s.shardOf(production).events(id), "+", "-", 1).Result()
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read events: %w", err)
+// LastEvent is the id of what happened to a distribution last, be it here or archived, and of the last that is archived; ""
+// when nothing did that is known, or is.
+func (s *Store) LastEvent(ctx context.Context, production, id string) (last, archived string, err error) {
+	sh := s.shardOf(production)
+	pipe := s.c.TxPipeline()
+	arc := pipe.HGet(ctx, sh.dist(id), "arc")
+	list := pipe.XRevRangeN(ctx, sh.events(id), "+", "-", 1)
+	_, err = pipe.Exec(ctx)
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", "", fmt.Errorf("read events: %w", err)
 	}
-	if len(msgs) == 0 {
-		return time.Time{}, nil
+	if msgs := list.Val(); len(msgs) > 0 {
+		return msgs[0].ID, arc.Val(), nil
 	}
-	ms, _, _ := strings.Cut(msgs[0].ID, "-")
-	return at(ms), nil
+	return arc.Val(), arc.Val(), nil
 }
 
 // Figures are what a function gave with an attempt beside its answer; they stand in the attempt's event.

@@ -328,6 +328,17 @@ var repeats = []repeat{
 		_, err := r.st.MoveSchedule(r.ctx(), d, store.Move{To: d.Next.Add(time.Minute), Skipped: 3, Over: true, Distribution: "D1"})
 		return err
 	}},
+	{script: "archived", before: (*repeated).failed, call: func(r *repeated, _ int) error {
+		d, err := r.st.Get(r.ctx(), r.production, r.id)
+		r.must(err)
+		last, _, err := r.st.LastEvent(r.ctx(), r.production, r.id)
+		r.must(err)
+		more, err := r.st.Archived(r.ctx(), r.production, r.id, store.Archive{Ended: d.Ended, LastEvent: last, SHA256: "a"})
+		if err == nil && more {
+			err = errors.New("there is more")
+		}
+		return err
+	}},
 	{script: "hook_fired", before: func(r *repeated) {
 		_, err := r.st.PutHook(r.ctx(), store.Hook{Production: r.production, Name: "h", Start: []byte("s"), By: "me"})
 		r.must(err)

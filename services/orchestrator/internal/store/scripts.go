@@ -107,6 +107,7 @@ var (
 	occupyScript     = load("occupy", decodeInt)
 	heedScript       = load("heed", decodeInt)
 	lifecycleScript  = load("lifecycle", decodeInt)
+	archivedScript   = load("archived", decodeList)
 
 	starterPutScript   = load("starter_put", decodeInt)
 	scheduleDueScript  = load("schedule_due", decodeDueSchedules)

@@ -39,6 +39,7 @@ const (
 	DistributionService_RevokeDistribution_FullMethodName   = "/filigree.distribution.v1.DistributionService/RevokeDistribution"
 	DistributionService_GetArtifact_FullMethodName          = "/filigree.distribution.v1.DistributionService/GetArtifact"
 	DistributionService_WatchDistribution_FullMethodName    = "/filigree.distribution.v1.DistributionService/WatchDistribution"
+	DistributionService_ArchivedDistribution_FullMethodName = "/filigree.distribution.v1.DistributionService/ArchivedDistribution"
 )
 
 // DistributionServiceClient is the client API for DistributionService service.
@@ -106,6 +107,11 @@ type DistributionServiceClient interface {
 	// WatchDistribution sends the distribution each time it changed, at most ten times a second, and closes when it has
 	// ended. As REST it is …/{distribution}/watch, as server-sent events with Last-Event-ID.
 	WatchDistribution(ctx context.Context, in *WatchDistributionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDistributionResponse], error)
+	// ArchivedDistribution tells that a distribution's events up to one are in the archive, as it was written and read back: they
+	// are deleted from the records, later ones stay. Telling it again is harmless. One that has not ended is
+	// DISTRIBUTION_NOT_ENDED, one that ended at another time ARCHIVE_OUTDATED; another archive of the same events is
+	// ARCHIVE_CONFLICT. The observer calls it.
+	ArchivedDistribution(ctx context.Context, in *ArchivedDistributionRequest, opts ...grpc.CallOption) (*ArchivedDistributionResponse, error)
 }
 
 type distributionServiceClient struct {
@@ -325,6 +331,16 @@ func (c *distributionServiceClient) WatchDistribution(ctx context.Context, in *W
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DistributionService_WatchDistributionClient = grpc.ServerStreamingClient[WatchDistributionResponse]
 
+func (c *distributionServiceClient) ArchivedDistribution(ctx context.Context, in *ArchivedDistributionRequest, opts ...grpc.CallOption) (*ArchivedDistributionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ArchivedDistributionResponse)
+	err := c.cc.Invoke(ctx, DistributionService_ArchivedDistribution_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DistributionServiceServer is the server API for DistributionService service.
 // All implementations must embed UnimplementedDistributionServiceServer
 // for forward compatibility.
@@ -390,6 +406,11 @@ type DistributionServiceServer interface {
 	// WatchDistribution sends the distribution each time it changed, at most ten times a second, and closes when it has
 	// ended. As REST it is …/{distribution}/watch, as server-sent events with Last-Event-ID.
 	WatchDistribution(*WatchDistributionRequest, grpc.ServerStreamingServer[WatchDistributionResponse]) error
+	// ArchivedDistribution tells that a distribution's events up to one are in the archive, as it was written and read back: they
+	// are deleted from the records, later ones stay. Telling it again is harmless. One that has not ended is
+	// DISTRIBUTION_NOT_ENDED, one that ended at another time ARCHIVE_OUTDATED; another archive of the same events is
+	// ARCHIVE_CONFLICT. The observer calls it.
+	ArchivedDistribution(context.Context, *ArchivedDistributionRequest) (*ArchivedDistributionResponse, error)
 	mustEmbedUnimplementedDistributionServiceServer()
 }
 
@@ -459,6 +480,9 @@ func (UnimplementedDistributionServiceServer) GetArtifact(context.Context, *GetA
 }
 func (UnimplementedDistributionServiceServer) WatchDistribution(*WatchDistributionRequest, grpc.ServerStreamingServer[WatchDistributionResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) ArchivedDistribution(context.Context, *ArchivedDistributionRequest) (*ArchivedDistributionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ArchivedDistribution not implemented")
 }
 func (UnimplementedDistributionServiceServer) mustEmbedUnimplementedDistributionServiceServer() {}
 func (UnimplementedDistributionServiceServer) testEmbeddedByValue()                             {}
@@ -834,6 +858,24 @@ func _DistributionService_WatchDistribution_Handler(srv interface{}, stream grpc
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DistributionService_WatchDistributionServer = grpc.ServerStreamingServer[WatchDistributionResponse]
 
+func _DistributionService_ArchivedDistribution_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ArchivedDistributionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).ArchivedDistribution(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_ArchivedDistribution_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).ArchivedDistribution(ctx, req.(*ArchivedDistributionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DistributionService_ServiceDesc is the grpc.ServiceDesc for DistributionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -916,6 +958,10 @@ var DistributionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetArtifact",
 			Handler:    _DistributionService_GetArtifact_Handler,
+		},
+		{
+			MethodName: "ArchivedDistribution",
+			Handler:    _DistributionService_ArchivedDistribution_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -3097,24 +3097,32 @@ func (x *GetHistoryResponse) GetWeeks() []*HistoryWeek {
 	return nil
 }
 
-// HistoryWeek sums up distributions that ended in one week, from Monday 00:00 UTC.
+// HistoryWeek sums up distributions of one definition, or reported runs of one name, that ended in one week, from Monday
+// 00:00 UTC.
 type HistoryWeek struct {
-	state               protoimpl.MessageState `protogen:"open.v1"`
-	From                *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
-	Production          string                 `protobuf:"bytes,2,opt,name=production,proto3" json:"production,omitempty"`
-	Definition          string                 `protobuf:"bytes,3,opt,name=definition,proto3" json:"definition,omitempty"`
-	Distributions       int32                  `protobuf:"varint,4,opt,name=distributions,proto3" json:"distributions,omitempty"`
-	Items               int64                  `protobuf:"varint,5,opt,name=items,proto3" json:"items,omitempty"`
-	ItemsFailed         int64                  `protobuf:"varint,6,opt,name=items_failed,json=itemsFailed,proto3" json:"items_failed,omitempty"`
-	Recipients          int64                  `protobuf:"varint,7,opt,name=recipients,proto3" json:"recipients,omitempty"`
-	DistributionsFailed int32                  `protobuf:"varint,8,opt,name=distributions_failed,json=distributionsFailed,proto3" json:"distributions_failed,omitempty"`
-	Late                int32                  `protobuf:"varint,9,opt,name=late,proto3" json:"late,omitempty"`
-	DurationP50         *durationpb.Duration   `protobuf:"bytes,10,opt,name=duration_p50,json=durationP50,proto3" json:"duration_p50,omitempty"`
-	DurationP90         *durationpb.Duration   `protobuf:"bytes,11,opt,name=duration_p90,json=durationP90,proto3" json:"duration_p90,omitempty"`
-	BytesIn             int64                  `protobuf:"varint,12,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
-	BytesOut            int64                  `protobuf:"varint,13,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	From       *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	Production string                 `protobuf:"bytes,2,opt,name=production,proto3" json:"production,omitempty"`
+	// Of runs their name.
+	Definition string `protobuf:"bytes,3,opt,name=definition,proto3" json:"definition,omitempty"`
+	// Runs are counted as distributions are, what they did of what they had to do as items.
+	Distributions       int32                `protobuf:"varint,4,opt,name=distributions,proto3" json:"distributions,omitempty"`
+	Items               int64                `protobuf:"varint,5,opt,name=items,proto3" json:"items,omitempty"`
+	ItemsFailed         int64                `protobuf:"varint,6,opt,name=items_failed,json=itemsFailed,proto3" json:"items_failed,omitempty"`
+	Recipients          int64                `protobuf:"varint,7,opt,name=recipients,proto3" json:"recipients,omitempty"`
+	DistributionsFailed int32                `protobuf:"varint,8,opt,name=distributions_failed,json=distributionsFailed,proto3" json:"distributions_failed,omitempty"`
+	Late                int32                `protobuf:"varint,9,opt,name=late,proto3" json:"late,omitempty"`
+	DurationP50         *durationpb.Duration `protobuf:"bytes,10,opt,name=duration_p50,json=durationP50,proto3" json:"duration_p50,omitempty"`
+	DurationP90         *durationpb.Duration `protobuf:"bytes,11,opt,name=duration_p90,json=durationP90,proto3" json:"duration_p90,omitempty"`
+	// What functions said that they read and made.
+	BytesIn  int64 `protobuf:"varint,12,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	BytesOut int64 `protobuf:"varint,13,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
+	// Of so many of the distributions nothing said how much was read or made: they are not in bytes_in and bytes_out.
+	BytesUnknown int32 `protobuf:"varint,14,opt,name=bytes_unknown,json=bytesUnknown,proto3" json:"bytes_unknown,omitempty"`
+	// distribution or run
+	Kind          string `protobuf:"bytes,15,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HistoryWeek) Reset() {
@@ -3236,6 +3244,20 @@ func (x *HistoryWeek) GetBytesOut() int64 {
 		return x.BytesOut
 	}
 	return 0
+}
+
+func (x *HistoryWeek) GetBytesUnknown() int32 {
+	if x != nil {
+		return x.BytesUnknown
+	}
+	return 0
+}
+
+func (x *HistoryWeek) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
 }
 
 type ListAuditRequest struct {
@@ -4588,7 +4610,7 @@ const file_filigree_observer_v1_observer_proto_rawDesc = "" +
 	"\x05weeks\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\x88\x04(\x00R\x05weeks\"M\n" +
 	"\x12GetHistoryResponse\x127\n" +
-	"\x05weeks\x18\x01 \x03(\v2!.filigree.observer.v1.HistoryWeekR\x05weeks\"\xf7\x03\n" +
+	"\x05weeks\x18\x01 \x03(\v2!.filigree.observer.v1.HistoryWeekR\x05weeks\"\xb0\x04\n" +
 	"\vHistoryWeek\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12\x1e\n" +
 	"\n" +
@@ -4609,7 +4631,9 @@ const file_filigree_observer_v1_observer_proto_rawDesc = "" +
 	" \x01(\v2\x19.google.protobuf.DurationR\vdurationP50\x12<\n" +
 	"\fduration_p90\x18\v \x01(\v2\x19.google.protobuf.DurationR\vdurationP90\x12\x19\n" +
 	"\bbytes_in\x18\f \x01(\x03R\abytesIn\x12\x1b\n" +
-	"\tbytes_out\x18\r \x01(\x03R\bbytesOut\"\xde\x01\n" +
+	"\tbytes_out\x18\r \x01(\x03R\bbytesOut\x12#\n" +
+	"\rbytes_unknown\x18\x0e \x01(\x05R\fbytesUnknown\x12\x12\n" +
+	"\x04kind\x18\x0f \x01(\tR\x04kind\"\xde\x01\n" +
 	"\x10ListAuditRequest\x12'\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\n" +
