@@ -66,6 +66,7 @@ type commands struct {
 	Resource   resourceCmd   `cmd:"" group:"Steer what runs" help:"Steer what steps share, such as a mail relay: limits, health, circuit breaker."`
 	Credential credentialCmd `cmd:"" group:"Steer what runs" help:"Seal other systems' secrets, for shared resources."`
 	Production productionCmd `cmd:"" group:"Who may" help:"Create, set and list productions."`
+	SignIn     signInCmd     `cmd:"" name:"sign-in" group:"Who may" help:"Make an address that signs one browser in to the console, once."`
 	Token      tokenCmd      `cmd:"" group:"Who may" help:"Create and revoke API tokens."`
 	Stamp      stampCmd      `cmd:"" group:"Without a server" help:"Make marked copies of a document here, without a server."`
 	Trace      traceCmd      `cmd:"" group:"Without a server" help:"Find out whose copy a document is."`

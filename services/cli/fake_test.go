@@ -16,6 +16,7 @@ import (
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -74,6 +75,7 @@ func newFake() *fake {
 	f.handle(mux, "update-production", "PATCH /v1/productions/{production}", "admin", f.updateProduction)
 	f.handle(mux, "create-token", "POST /v1/tokens", "admin", f.createToken)
 	f.handle(mux, "revoke-token", "DELETE /v1/tokens/{token}", "admin", f.revokeToken)
+	f.handle(mux, "sign-in", "POST /v1/sign-ins", "admin", f.createSignIn)
 	f.handle(mux, "upload", "POST /v1/productions/{production}/files", "coordinator", f.upload)
 	f.handle(mux, "create", "POST /v1/productions/{production}/distributions", "coordinator", f.create)
 	f.handle(mux, "list", "GET /v1/productions/{production}/distributions", "", f.list)
@@ -258,6 +260,16 @@ func (f *fake) createToken(_ *http.Request, body []byte) (any, *problem) {
 	}
 	f.tokens["made-secret"] = req.GetRole()
 	return &directoryv1.CreateTokenResponse{Id: "tok1", Token: "made-secret", Role: req.GetRole(), Productions: req.GetProductions()}, nil
+}
+
+func (f *fake) createSignIn(_ *http.Request, body []byte) (any, *problem) {
+	req := &sessionv1.CreateSignInRequest{}
+	err := protojson.Unmarshal(body, req)
+	if err != nil {
+		return nil, &problem{400, "INVALID", err.Error()}
+	}
+	return &sessionv1.CreateSignInResponse{Id: "sgn_1", Code: "fgc_" + strings.Join(req.GetProductions(), "+"), Role: req.GetRole(),
+		Productions: req.GetProductions(), ExpiresAt: timestamppb.New(epoch.Add(15 * time.Minute))}, nil
 }
 
 func (f *fake) revokeToken(r *http.Request, _ []byte) (any, *problem) {

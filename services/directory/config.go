@@ -13,6 +13,8 @@ type Config struct {
 	InspectWait    time.Duration `default:"2s" help:"How long an upload's answer waits for the inspection; after that it says 'unknown' and the inspection goes on."`
 	InspectTimeout time.Duration `default:"1m" help:"How long one inspection of a document may take."`
 	Inspections    int           `default:"2" help:"How many documents are inspected at once. More makes a burst of uploads faster and takes more of the watermark service."`
+
+	SignIns `embed:""`
 }
 
 // DefaultConfig is what holds if nothing is set: the defaults in Config's tags.
@@ -23,6 +25,7 @@ func DefaultConfig() Config {
 		InspectWait:    2 * time.Second,
 		InspectTimeout: time.Minute,
 		Inspections:    2,
+		SignIns:        DefaultSignIns(),
 	}
 }
 
@@ -44,5 +47,5 @@ func (c Config) Validate() error {
 	if c.Inspections < 1 {
 		errs = append(errs, fmt.Errorf("inspections is %d; it must be at least 1", c.Inspections))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.SignIns.Validate())...)
 }

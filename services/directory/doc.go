@@ -1,5 +1,6 @@
-// Package directory keeps what is there before anybody sends anything: productions, API tokens, people and lists of them,
-// source documents, the devices on which people want to be notified, and other systems' secrets. It tells recipients' passwords to those
+// Package directory keeps what is there before anybody sends anything: productions, API tokens, who is signed in to the
+// console, people and lists of them, source documents, the devices on which people want to be notified, and other systems'
+// secrets. It tells recipients' passwords to those
 // who may know them.
 //
 // It promises:
@@ -10,6 +11,9 @@
 //   - A production that a caller may not act in is answered word for word like one that does not exist. The check is
 //     made by the interceptor and, apart from it, by the store.
 //   - Of a token the SHA-256 is kept, nothing else; a revoked one is refused from that moment on, and for good.
+//   - Of a sign-in code and of a session the SHA-256 is kept, too. A code signs one browser in, however many try at once, and
+//     goes after SignIns.SignInValid; a session ends when it was not used for SessionIdle, after SessionLife in any case, and
+//     at once when it is signed out of or revoked.
 //   - Of an address there is one person in a production, whoever adds and imports at once. Of two who edit one revision of a
 //     person or a list one is let, and the other told.
 //   - A device is one person's, by their e-mail address without regard to case, in each production. Its registration

@@ -11,6 +11,7 @@ import (
 	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 )
 
 // call is one method, asked about production.
@@ -48,6 +49,26 @@ func (r *rig) calls() map[string]call {
 			if err != nil && fault.From(err).Reason == "TOKEN_UNKNOWN" {
 				return nil // as far as one may come with it
 			}
+			return err
+		}},
+		"CreateSignIn": {"a", false, func(ctx context.Context, p string) error {
+			_, err := r.sessions.CreateSignIn(ctx, &sessionv1.CreateSignInRequest{Role: "oncall", Productions: []string{p}})
+			return err
+		}},
+		"RedeemSignIn": {"", false, func(ctx context.Context, _ string) error {
+			_, err := r.sessions.RedeemSignIn(ctx, &sessionv1.RedeemSignInRequest{CodeSha256: sum(nil), SessionSha256: sum(nil)})
+			return err
+		}},
+		"BeginSession": {"", false, func(ctx context.Context, p string) error {
+			_, err := r.sessions.BeginSession(ctx, &sessionv1.BeginSessionRequest{SessionSha256: sum(nil), Subject: "x", Role: "oncall", Productions: []string{p}})
+			return err
+		}},
+		"GetSession": {"", false, func(ctx context.Context, _ string) error {
+			_, err := r.sessions.GetSession(ctx, &sessionv1.GetSessionRequest{SessionSha256: sum(nil)})
+			return err
+		}},
+		"EndSession": {"", false, func(ctx context.Context, _ string) error {
+			_, err := r.sessions.EndSession(ctx, &sessionv1.EndSessionRequest{SessionSha256: sum(nil)})
 			return err
 		}},
 		"Authenticate": {"", false, func(ctx context.Context, _ string) error {

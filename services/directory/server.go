@@ -18,6 +18,7 @@ import (
 	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/directory/internal/store"
 	"github.com/filigreehq/filigree/services/directory/internal/vault"
@@ -45,6 +46,7 @@ type Server struct {
 	directoryv1.UnimplementedDirectoryServiceServer
 	filev1.UnimplementedFileServiceServer
 	credentialv1.UnimplementedCredentialServiceServer
+	sessionv1.UnimplementedSessionServiceServer
 
 	cfg       Config
 	store     *store.Store
@@ -82,6 +84,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	directoryv1.RegisterDirectoryServiceServer(r, s)
 	filev1.RegisterFileServiceServer(r, s)
 	credentialv1.RegisterCredentialServiceServer(r, s)
+	sessionv1.RegisterSessionServiceServer(r, s)
 }
 
 // Run inspects uploaded documents and removes what broken uploads left, until ctx ends. Without it uploads work and

@@ -26,6 +26,7 @@ import (
 	credentialv1 "github.com/filigreehq/filigree/proto/gen/filigree/credential/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/directory"
 )
@@ -65,6 +66,7 @@ type rig struct {
 	directory   directoryv1.DirectoryServiceClient
 	files       filev1.FileServiceClient
 	credentials credentialv1.CredentialServiceClient
+	sessions    sessionv1.SessionServiceClient
 }
 
 type safeBuffer struct {
@@ -122,6 +124,7 @@ func start(t *testing.T, cfg directory.Config) *rig {
 	t.Cleanup(func() { _ = conn.Close() })
 	r.directory, r.files = directoryv1.NewDirectoryServiceClient(conn), filev1.NewFileServiceClient(conn)
 	r.credentials = credentialv1.NewCredentialServiceClient(conn)
+	r.sessions = sessionv1.NewSessionServiceClient(conn)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)

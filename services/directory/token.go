@@ -47,19 +47,10 @@ func secretSHA256(secret string) string {
 
 // CreateToken makes an API token. Nobody makes one that may more than their own.
 func (s *Server) CreateToken(ctx context.Context, req *directoryv1.CreateTokenRequest) (*directoryv1.CreateTokenResponse, error) {
-	caller := rpc.PrincipalFrom(ctx)
 	productions := normal(req.GetProductions())
-	for _, p := range productions {
-		if p == everywhere && !rpc.MayActIn(caller, everywhere) {
-			return nil, fault.New(fault.Denied, "TOKEN_TOO_WIDE", "a token for all productions (*) can be made with such a token only")
-		}
-		if p == everywhere {
-			continue
-		}
-		_, _, err := s.tenant(ctx, p)
-		if err != nil {
-			return nil, err
-		}
+	err := s.within(ctx, productions, "a token")
+	if err != nil {
+		return nil, err
 	}
 	secret := NewSecret()
 	id, err := s.createToken(ctx, secret, req.GetRole(), productions, strings.TrimSpace(visible(req.GetNote())))
@@ -67,6 +58,33 @@ func (s *Server) CreateToken(ctx context.Context, req *directoryv1.CreateTokenRe
 		return nil, err
 	}
 	return &directoryv1.CreateTokenResponse{Id: id, Token: secret, Role: req.GetRole(), Productions: productions}, nil
+}
+
+// within refuses to make what for productions that the caller of ctx may not act in.
+func (s *Server) within(ctx context.Context, productions []string, what string) error {
+	caller := rpc.PrincipalFrom(ctx)
+	for _, p := range productions {
+		if p == everywhere && !rpc.MayActIn(caller, everywhere) {
+			return fault.New(fault.Denied, "TOKEN_TOO_WIDE", "%s for all productions (*) can be made with a token for all productions only", what)
+		}
+		if p == everywhere {
+			continue
+		}
+		_, _, err := s.tenant(ctx, p)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grantFor is what somebody with role may in productions.
+func grantFor(role string, productions []string) (store.Grant, error) {
+	_, ok := roles[role]
+	if !ok {
+		return store.Grant{}, fault.New(fault.Invalid, "ROLE_UNKNOWN", "there is no role %q; there are coordinator, oncall and admin", role)
+	}
+	return store.Grant{All: slices.Contains(productions, everywhere), Productions: productions}, nil
 }
 
 // EnsureToken makes secret a token, unless it is one, which then stays as it is. If it was revoked the error is
@@ -80,11 +98,10 @@ func (s *Server) EnsureToken(ctx context.Context, secret, role string, productio
 }
 
 func (s *Server) createToken(ctx context.Context, secret, role string, productions []string, note string) (string, error) {
-	_, ok := roles[role]
-	if !ok {
-		return "", fault.New(fault.Invalid, "ROLE_UNKNOWN", "there is no role %q; there are coordinator, oncall and admin", role)
+	grant, err := grantFor(role, productions)
+	if err != nil {
+		return "", err
 	}
-	grant := store.Grant{All: slices.Contains(productions, everywhere), Productions: productions}
 	return s.store.CreateToken(ctx, store.Token{SHA256: secretSHA256(secret), Role: role, Grant: grant, Note: note})
 }
 
@@ -97,8 +114,11 @@ func normal(productions []string) []string {
 	return slices.Compact(sorted)
 }
 
-// RevokeToken ends a token at once. One that may more than the caller's is unknown to the caller.
+// RevokeToken ends a token, or a session, at once. One that may more than the caller's is unknown to the caller.
 func (s *Server) RevokeToken(ctx context.Context, req *directoryv1.RevokeTokenRequest) (*directoryv1.RevokeTokenResponse, error) {
+	if store.IsSessionID(req.GetToken()) {
+		return &directoryv1.RevokeTokenResponse{}, s.revokeSession(ctx, req.GetToken())
+	}
 	unknown := fault.New(fault.NotFound, "TOKEN_UNKNOWN", "there is no token with the id %q", shown(req.GetToken()))
 	grant := grantOf(rpc.PrincipalFrom(ctx))
 	if !grant.All {
@@ -109,8 +129,7 @@ func (s *Server) RevokeToken(ctx context.Context, req *directoryv1.RevokeTokenRe
 		if err != nil {
 			return nil, err
 		}
-		beyond := slices.ContainsFunc(t.Grant.Productions, func(p string) bool { return !grant.Allows(p) })
-		if t.Grant.All || beyond {
+		if !grant.Covers(t.Grant) {
 			return nil, unknown
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 )
 
 // newAPI makes the REST layer: generated code between our own reading of requests and our own answers.
@@ -71,13 +72,14 @@ func (s *Server) newAPI() (http.Handler, error) {
 	)
 	ctx := context.Background()
 	err = errors.Join(
-		directoryv1.RegisterDirectoryServiceHandlerClient(ctx, mux, revoking{s.deps.Directory, s.tokens}),
+		directoryv1.RegisterDirectoryServiceHandlerClient(ctx, mux, revoking{s.deps.Directory, s.tokens, s.sessions}),
 		filev1.RegisterFileServiceHandlerClient(ctx, mux, s.deps.Files),
 		credentialv1.RegisterCredentialServiceHandlerClient(ctx, mux, s.deps.Credentials),
 		distributionv1.RegisterDistributionServiceHandlerClient(ctx, mux, s.deps.Distributions),
 		definitionv1.RegisterDefinitionServiceHandlerClient(ctx, mux, s.deps.Definitions),
 		controlv1.RegisterControlServiceHandlerClient(ctx, mux, s.deps.Control),
 		schedulev1.RegisterScheduleServiceHandlerClient(ctx, mux, s.deps.Schedules),
+		sessionv1.RegisterSessionServiceHandlerClient(ctx, mux, s.deps.Sessions),
 		observerv1.RegisterObserverServiceHandlerClient(ctx, mux, observerv1.NewObserverServiceClient(s.deps.Observer)),
 		observerv1.RegisterAlertServiceHandlerClient(ctx, mux, observerv1.NewAlertServiceClient(s.deps.Observer)),
 		mux.HandlePath(http.MethodPost, uploadPath, s.upload),

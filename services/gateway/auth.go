@@ -14,6 +14,7 @@ import (
 	"github.com/filigreehq/filigree/pkg/rpc"
 	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
@@ -30,26 +31,13 @@ const maxIdempotencyKey = 128
 // authenticate lets a request in whose token somebody has, and prepares what its calls carry.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) {
 	c := callFrom(r.Context())
-	token, err := bearer(r.Header)
+	who, err := s.caller(r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	wait := s.cfg.CallTimeout
-	if r.Method == http.MethodGet && s.tokens.knew(token) {
-		wait = min(wait, briefly)
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), wait)
-	principal, err := s.tokens.principal(ctx, token)
-	cancel()
-	if err != nil && r.Method == http.MethodGet {
-		// Whoever is woken must be able to look while the directory cannot tell who they are.
-		principal, err = s.tokens.lastKnown(token, err)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
+	principal := who.principal
+	c.over = who.over
 	outgoing, err := onBehalf(principal)
 	if err != nil {
 		s.fail(w, r, err)
@@ -66,6 +54,43 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) {
 	outgoing.Set(keyRequest, c.id)
 	c.principal, c.outgoing = principal, outgoing
 	s.api.ServeHTTP(w, stripped(r))
+}
+
+// caller finds out who makes a call: by its token or, where there is none, by the session of a browser.
+func (s *Server) caller(r *http.Request) (knownToken, error) {
+	if len(r.Header.Values("Authorization")) == 0 {
+		secret, ok := s.site.session(r)
+		if ok {
+			err := s.site.admit(r, secret)
+			if err != nil {
+				return knownToken{}, err
+			}
+			return s.know(r, s.sessions, secret)
+		}
+	}
+	token, err := bearer(r.Header)
+	if err != nil {
+		return knownToken{}, err
+	}
+	return s.know(r, s.tokens, token)
+}
+
+// know finds out whose a secret is.
+func (s *Server) know(r *http.Request, secrets *tokens, secret string) (knownToken, error) {
+	looks := r.Method == http.MethodGet
+	wait := s.cfg.CallTimeout
+	if looks && secrets.knew(secret) {
+		wait = min(wait, briefly)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	who, err := secrets.whose(ctx, secret)
+	cancel()
+	if err != nil && looks {
+		// Whoever is woken must be able to look while the directory cannot tell who they are.
+		who, err = secrets.lastKnown(secret, err)
+	}
+	who.over = func(ctx context.Context) bool { return secrets.over(ctx, secret) }
+	return who, err
 }
 
 // stripped returns r with nothing of the client's header but what describes its body and how much of an answer it wants, and
@@ -125,13 +150,15 @@ func idempotencyKey(h http.Header) (string, error) {
 // maxKnownTokens bounds the cache; a gateway that sees more within TokenCache asks the directory more often.
 const maxKnownTokens = 10_000
 
-// tokens finds out whose a token is. Accepted ones are believed for a moment, refused ones never: a token that was
-// just made works at once. Tokens are compared by SHA-256 only, so how long an answer takes says nothing about how
-// much of a guess was right.
+// tokens finds out whose a token is, or whose a session. Accepted ones are believed for a moment, refused ones never: a
+// token that was just made works at once. Tokens are compared by SHA-256 only, so how long an answer takes says nothing
+// about how much of a guess was right.
 type tokens struct {
-	directory directoryv1.DirectoryServiceClient
-	ttl       time.Duration
-	now       func() time.Time
+	// ask asks the directory. With peek a session is not used by it.
+	ask     func(ctx context.Context, sha256 string, peek bool) (knownToken, error)
+	unknown *fault.Error // what to say of one that nobody knows
+	ttl     time.Duration
+	now     func() time.Time
 
 	mu    sync.Mutex
 	known map[string]knownToken
@@ -141,46 +168,89 @@ type tokens struct {
 
 type knownToken struct {
 	principal *accessv1.Principal
+	session   *sessionv1.Session // nil of a token
 	until     time.Time
+	// over asks whether it was revoked since, for what goes on for long.
+	over func(ctx context.Context) bool
 }
 
 func newTokens(directory directoryv1.DirectoryServiceClient, ttl time.Duration, now func() time.Time) *tokens {
-	return &tokens{directory: directory, ttl: ttl, now: now, known: map[string]knownToken{}}
+	return &tokens{
+		ask: func(ctx context.Context, hash string, _ bool) (knownToken, error) {
+			resp, err := directory.Authenticate(ctx, &directoryv1.AuthenticateRequest{TokenSha256: hash})
+			return knownToken{principal: resp.GetPrincipal()}, err
+		},
+		unknown: fault.New(fault.Unauthenticated, codeTokenUnknown, "nobody knows this token; it may have been revoked: ask an admin for a new one"),
+		ttl:     ttl, now: now, known: map[string]knownToken{},
+	}
 }
 
-func (t *tokens) principal(ctx context.Context, token string) (*accessv1.Principal, error) {
-	sum := sha256.Sum256([]byte(token))
-	hash := hex.EncodeToString(sum[:])
+func newSessions(sessions sessionv1.SessionServiceClient, ttl time.Duration, now func() time.Time) *tokens {
+	return &tokens{
+		ask: func(ctx context.Context, hash string, peek bool) (knownToken, error) {
+			resp, err := sessions.GetSession(ctx, &sessionv1.GetSessionRequest{SessionSha256: hash, Peek: peek})
+			return knownToken{principal: resp.GetSession().GetPrincipal(), session: resp.GetSession()}, err
+		},
+		unknown: fault.New(fault.Unauthenticated, codeSessionUnknown, "you are signed out; sign in again"),
+		ttl:     ttl, now: now, known: map[string]knownToken{},
+	}
+}
+
+func hashOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// fresh is what is known of a secret, if it may still be believed without asking.
+func (t *tokens) fresh(hash string) (known knownToken, epoch int, ok bool) {
 	t.mu.Lock()
-	known, ok := t.known[hash]
-	epoch := t.epoch
-	t.mu.Unlock()
-	if ok && t.now().Before(known.until) {
-		return known.principal, nil
+	defer t.mu.Unlock()
+	known, ok = t.known[hash]
+	return known, t.epoch, ok && t.now().Before(known.until)
+}
+
+func (t *tokens) whose(ctx context.Context, secret string) (knownToken, error) {
+	hash := hashOf(secret)
+	known, epoch, ok := t.fresh(hash)
+	if ok {
+		return known, nil
 	}
 	asked := t.now()
-	resp, err := t.directory.Authenticate(ctx, &directoryv1.AuthenticateRequest{TokenSha256: hash})
+	found, err := t.ask(ctx, hash, false)
 	if err != nil {
 		f := fault.From(err)
-		if f.Reason == codeTokenUnknown || f.Kind == fault.NotFound {
+		if f.Reason == t.unknown.Reason || f.Kind == fault.NotFound {
 			t.drop(hash)
-			return nil, fault.New(fault.Unauthenticated, codeTokenUnknown, "nobody knows this token; it may have been revoked: ask an admin for a new one")
+			return knownToken{}, t.unknown
 		}
 		if f.Kind == fault.Unauthenticated || f.Kind == fault.Denied {
 			// It is the gateway that was refused, not its client.
-			return nil, fault.New(fault.Internal, "INTERNAL", "something went wrong on our side; it was logged").Because(err)
+			return knownToken{}, fault.New(fault.Internal, "INTERNAL", "something went wrong on our side; it was logged").Because(err)
 		}
-		return nil, err
+		return knownToken{}, err
 	}
-	p := resp.GetPrincipal()
-	switch p.GetRole() {
+	switch found.principal.GetRole() {
 	case accessv1.Role_ROLE_COORDINATOR, accessv1.Role_ROLE_ONCALL, accessv1.Role_ROLE_ADMIN:
 	default:
 		// Only processes are services; a token that says so is a mistake, or worse.
-		return nil, errors.New("the directory gave a token a role that tokens cannot have")
+		return knownToken{}, errors.New("the directory gave a token a role that tokens cannot have")
 	}
-	t.remember(hash, knownToken{principal: p, until: asked.Add(t.ttl)}, epoch)
-	return p, nil
+	found.until = asked.Add(t.ttl)
+	t.remember(hash, found, epoch)
+	return found, nil
+}
+
+// over reports whether the directory says that nobody knows a secret any more.
+func (t *tokens) over(ctx context.Context, secret string) bool {
+	hash := hashOf(secret)
+	_, _, ok := t.fresh(hash)
+	if ok {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, briefly)
+	defer cancel()
+	_, err := t.ask(ctx, hash, true)
+	return err != nil && fault.From(err).Reason == t.unknown.Reason
 }
 
 // outage is how long a token that was good is believed on for looking, while the directory does not answer whose it is.
@@ -197,20 +267,22 @@ func (t *tokens) knew(token string) bool {
 
 // lastKnown is whose a token was when the directory answered last, if err is that it does not answer now, and that is not
 // long ago; else it returns err.
-func (t *tokens) lastKnown(token string, err error) (*accessv1.Principal, error) {
+func (t *tokens) lastKnown(token string, err error) (knownToken, error) {
 	switch fault.From(err).Kind {
 	case fault.Unavailable, fault.Internal:
 	default:
-		return nil, err
+		return knownToken{}, err
 	}
-	sum := sha256.Sum256([]byte(token))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	known, ok := t.known[hex.EncodeToString(sum[:])]
+	known, ok := t.known[hashOf(token)]
 	if !ok || t.ttl <= 0 || t.now().After(known.until.Add(outage)) {
-		return nil, err
+		return knownToken{}, err
 	}
-	return known.principal, nil
+	if known.session != nil && t.now().After(known.session.GetExpiresAt().AsTime()) {
+		return knownToken{}, err
+	}
+	return known, nil
 }
 
 func (t *tokens) remember(hash string, known knownToken, epoch int) {
@@ -240,6 +312,14 @@ func (t *tokens) drop(hash string) {
 	delete(t.known, hash)
 }
 
+// end forgets one that is over, and what is being asked about it.
+func (t *tokens) end(secret string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.epoch++
+	delete(t.known, hashOf(secret))
+}
+
 // forget drops all that is known.
 func (t *tokens) forget() {
 	t.mu.Lock()
@@ -251,11 +331,13 @@ func (t *tokens) forget() {
 // revoking is the directory as clients reach it: a revocation takes effect here before it is answered.
 type revoking struct {
 	directoryv1.DirectoryServiceClient
-	tokens *tokens
+	tokens, sessions *tokens
 }
 
 func (r revoking) RevokeToken(ctx context.Context, req *directoryv1.RevokeTokenRequest, opts ...grpc.CallOption) (*directoryv1.RevokeTokenResponse, error) {
 	resp, err := r.DirectoryServiceClient.RevokeToken(ctx, req, opts...)
-	r.tokens.forget() // also after an error: the revocation may have happened
+	// Also after an error: the revocation may have happened.
+	r.tokens.forget()
+	r.sessions.forget()
 	return resp, err
 }

@@ -32,10 +32,13 @@ type Config struct {
 	// TokenCache is how long an accepted token is believed without asking the directory again: the longest that a token
 	// revoked through another gateway keeps working. 0 asks each time.
 	TokenCache time.Duration `help:"How long an accepted token is believed without asking again, at most 2s." default:"2s"`
+	// PublicURL is how browsers reach this gateway. With https, cookies are sent over TLS only; and a call that a browser makes
+	// with its session must come from this origin. Without it, it must come from wherever the browser says it is.
+	PublicURL string `name:"public-url" placeholder:"URL" help:"How browsers reach this gateway, http(s)://host[:port]. With https their cookies are sent over TLS only."`
 	// Misses is how many calls of webhooks without a right signature one network address may make in a minute; then its calls
 	// are refused for the rest of it, right ones too. Many callers have one address if it is that of a proxy which Proxies does
 	// not name.
-	Misses int `help:"Calls of webhooks without a right signature that one network address may make in a minute before it is told to wait." default:"20"`
+	Misses int `help:"Calls of webhooks without a right signature, and sign-ins that fail, that one network address may make in a minute before it is told to wait." default:"20"`
 	// Proxies are networks of reverse proxies; from them, and only from them, X-Forwarded-For is believed.
 	Proxies []string `placeholder:"CIDR" help:"Networks of reverse proxies of ours; from them, and only from them, X-Forwarded-For is believed."`
 }
@@ -92,6 +95,10 @@ func (c Config) Validate() error {
 	}
 	if c.TokenCache < 0 || c.TokenCache > maxTokenCache {
 		errs = append(errs, fmt.Errorf("token-cache is %s and must be between 0 and %s", c.TokenCache, maxTokenCache))
+	}
+	_, err = siteOf(c.PublicURL)
+	if err != nil {
+		errs = append(errs, err)
 	}
 	if c.Misses < 1 {
 		errs = append(errs, fmt.Errorf("misses is %d and must be at least 1", c.Misses))

@@ -3,11 +3,13 @@
 //
 // What it guarantees:
 //
-//   - Every call under /v1 carries a token that the directory knows, and goes on as the principal the directory named,
-//     never as the gateway itself. Nothing a client sends can become internal metadata: of its headers only
-//     Idempotency-Key and X-Request-Id go on, under names of ours.
-//   - A revoked token stops working at once for revocations made through the same gateway, and within
-//     Config.TokenCache otherwise.
+//   - Every call under /v1, but those by which somebody signs in, carries a token or a session that the directory knows, and
+//     goes on as the principal the directory named, never as the gateway itself. Nothing a client sends can become internal
+//     metadata: of its headers only Idempotency-Key and X-Request-Id go on, under names of ours.
+//   - A browser has its session as a cookie that scripts cannot read, and that works for pages of this origin only; to
+//     change something such a page must know the session's CSRF token, too.
+//   - A revoked token, or a session that ended, stops working at once where that was said through the same gateway, and
+//     within Config.TokenCache otherwise.
 //   - Every failure, whoever found it, is {"error":{"code","message","retryable"}} with its HTTP status from one table.
 //   - Nothing is unbounded: JSON bodies and uploads have a size limit that is enforced while reading, a client that
 //     stalls is let go, and an upload is held in memory one piece at a time.

@@ -25,6 +25,11 @@ const (
 	codeTokenMissing = "TOKEN_MISSING"
 	codeTokenUnknown = "TOKEN_UNKNOWN"
 
+	codeCSRF           = "CSRF"
+	codeSessionMissing = "SESSION_MISSING"
+	codeSessionUnknown = "SESSION_UNKNOWN"
+	codeSignInUnknown  = "SIGN_IN_UNKNOWN"
+
 	// Of the observer.
 	codeShareExpired = "SHARE_EXPIRED"
 	codeShareRevoked = "SHARE_REVOKED"

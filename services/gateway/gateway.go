@@ -27,6 +27,7 @@ import (
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 )
 
@@ -44,6 +45,7 @@ type Deps struct {
 	Definitions   definitionv1.DefinitionServiceClient
 	Control       controlv1.ControlServiceClient
 	Schedules     schedulev1.ScheduleServiceClient
+	Sessions      sessionv1.SessionServiceClient
 	// Observer is a connection to the observer: what was there is asked of it first, and what only it knows. nil is a gateway
 	// without one.
 	Observer grpc.ClientConnInterface
@@ -72,6 +74,7 @@ func (d Deps) validate() error {
 		{"definition service", d.Definitions == nil},
 		{"control service", d.Control == nil},
 		{"schedule service", d.Schedules == nil},
+		{"session service", d.Sessions == nil},
 	} {
 		if client.missing {
 			errs = append(errs, fmt.Errorf("no client of the %s", client.service))
@@ -91,7 +94,10 @@ type Server struct {
 	cfg      Config
 	deps     Deps
 	tokens   *tokens
+	sessions *tokens
+	site     site
 	misses   *limit.Misses // calls of webhooks that were not signed rightly
+	guesses  *limit.Misses // sign-ins with a code that there is not
 	strays   *limit.Misses // looks at shared addresses that there are not
 	proxies  limit.Proxies
 	routes   routes
@@ -120,11 +126,17 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s := &Server{cfg: cfg, deps: deps, audit: recorder, stopping: make(chan struct{})}
 	s.misses = limit.New(cfg.Misses, deps.Now)
 	s.strays = limit.New(cfg.Misses, deps.Now)
+	s.guesses = limit.New(cfg.Misses, deps.Now)
 	s.proxies, err = limit.ParseProxies(cfg.Proxies)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	s.tokens = newTokens(deps.Directory, cfg.TokenCache, deps.Now)
+	s.sessions = newSessions(deps.Sessions, cfg.TokenCache, deps.Now)
+	s.site, err = siteOf(cfg.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	s.routes, err = declaredRoutes()
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -154,6 +166,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.shared(w, r)
 	case strings.HasPrefix(path, sharePagePath):
 		s.sharePage(w, r)
+	case path == sessionPath || strings.HasPrefix(path, sessionPath+"/"):
+		s.session(w, r)
 	case path == "/v1" || strings.HasPrefix(path, "/v1/"):
 		s.authenticate(w, r)
 	case path == "/healthz":

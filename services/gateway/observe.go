@@ -25,6 +25,8 @@ type call struct {
 	params    map[string]string // of the path
 	action    string            // what the audit calls it; empty of what it need not know
 	made      string            // the id of what it made
+	// over asks whether who calls was signed out, or their token revoked, since.
+	over func(ctx context.Context) bool
 	// outgoing is the whole metadata of the calls made for this request: the principal first of all.
 	outgoing metadata.MD
 }

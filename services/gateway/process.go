@@ -15,6 +15,7 @@ import (
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 )
 
@@ -50,7 +51,7 @@ func (p *Process) Build(ctx context.Context, h *run.Host) error {
 		Directory: directoryv1.NewDirectoryServiceClient(dir), Files: filev1.NewFileServiceClient(dir),
 		Credentials: credentialv1.NewCredentialServiceClient(dir), Distributions: distributionv1.NewDistributionServiceClient(orch),
 		Definitions: definitionv1.NewDefinitionServiceClient(orch), Control: controlv1.NewControlServiceClient(orch),
-		Schedules: schedulev1.NewScheduleServiceClient(orch), Blobs: blobs, Console: p.Console, Log: h.Log,
+		Schedules: schedulev1.NewScheduleServiceClient(orch), Sessions: sessionv1.NewSessionServiceClient(dir), Blobs: blobs, Console: p.Console, Log: h.Log,
 	}
 	if p.Observer != "" {
 		deps.Observer, err = h.Dial("observer", p.Observer)

@@ -18,6 +18,7 @@ import (
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -56,6 +57,7 @@ func declaredRoutes() (routes, error) {
 		definitionv1.File_filigree_definition_v1_definition_proto,
 		controlv1.File_filigree_control_v1_control_proto,
 		schedulev1.File_filigree_schedule_v1_schedule_proto,
+		sessionv1.File_filigree_session_v1_session_proto,
 		observerv1.File_filigree_observer_v1_observer_proto,
 		observerv1.File_filigree_observer_v1_alert_proto,
 	} {

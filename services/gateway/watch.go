@@ -19,6 +19,9 @@ const watchPath = "/v1/productions/{production}/distributions/{distribution}/wat
 // watchBeat is how often something is sent while nothing changes, so that nobody in between takes the silence for the end.
 const watchBeat = 15 * time.Second
 
+// watchAsk is how often it is asked whether a watcher may still watch.
+const watchAsk = 5 * time.Second
+
 // watch serves one watcher until the distribution has ended, the client goes away or the gateway stops. The answer to a
 // watcher who has seen everything of a distribution that has ended is 204, which tells an EventSource to stop asking.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, params map[string]string) {
@@ -51,12 +54,19 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, params map[string
 	out := events{w: w, control: http.NewResponseController(w), timeout: s.cfg.WriteTimeout}
 	beat := time.NewTicker(watchBeat)
 	defer beat.Stop()
+	ask := time.NewTicker(watchAsk)
+	defer ask.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.stopping:
 			return // the client comes back, to another gateway
+		case <-ask.C:
+			if callFrom(ctx).over(r.Context()) { // as the gateway: not on behalf of who watches
+				return // the client comes back, and is told
+			}
+			continue
 		case <-beat.C:
 			err = out.beat()
 		case got := <-messages:

@@ -32,6 +32,7 @@ import (
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 	"github.com/filigreehq/filigree/services/gateway"
 )
@@ -53,6 +54,7 @@ type world struct {
 	distributions *distributions
 	thumbnails    *thumbnails
 	schedules     *schedules
+	sessions      *sessions
 	blobs         *blob.Bucket
 	log           *safeBuffer
 	stop          context.CancelFunc
@@ -69,6 +71,7 @@ func newWorld(t *testing.T, change func(*gateway.Config, *gateway.Deps)) *world 
 	w.distributions = &distributions{}
 	w.thumbnails = &thumbnails{}
 	w.schedules = &schedules{}
+	w.sessions = newSessions()
 	quiet := slog.New(slog.DiscardHandler)
 	srv := rpc.NewServer(quiet)
 	directoryv1.RegisterDirectoryServiceServer(srv, w.directory)
@@ -78,6 +81,7 @@ func newWorld(t *testing.T, change func(*gateway.Config, *gateway.Deps)) *world 
 	definitionv1.RegisterDefinitionServiceServer(srv, definitionv1.UnimplementedDefinitionServiceServer{})
 	controlv1.RegisterControlServiceServer(srv, controlv1.UnimplementedControlServiceServer{})
 	schedulev1.RegisterScheduleServiceServer(srv, w.schedules)
+	sessionv1.RegisterSessionServiceServer(srv, w.sessions)
 	thumbnailv1.RegisterThumbnailServiceServer(srv, w.thumbnails)
 	connect, stopServices := rpc.InProcess(srv)
 	conn, err := connect("gateway")
@@ -108,6 +112,7 @@ func newWorld(t *testing.T, change func(*gateway.Config, *gateway.Deps)) *world 
 		Definitions:   definitionv1.NewDefinitionServiceClient(conn),
 		Control:       controlv1.NewControlServiceClient(conn),
 		Schedules:     schedulev1.NewScheduleServiceClient(conn),
+		Sessions:      sessionv1.NewSessionServiceClient(conn),
 		Observer:      observer,
 		Thumbnails:    thumbnailv1.NewThumbnailServiceClient(conn),
 		Blobs:         blobs,

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/filigreehq/filigree/pkg/rpc"
+	"github.com/filigreehq/filigree/services/directory"
 	"github.com/filigreehq/filigree/services/email"
 	"github.com/filigreehq/filigree/services/link"
 	"github.com/filigreehq/filigree/services/observer"
@@ -36,6 +37,7 @@ type Config struct {
 	AcceptUnsafeRedis bool `name:"i-accept-unsafe-redis" help:"Start although the given Redis can lose records: no append-only file, or an eviction policy."`
 	AcceptUnsandboxed bool `name:"i-accept-unsandboxed-pdf" help:"Start although this machine cannot shut in the processes that read documents."`
 
+	SignIns      directory.SignIns   `embed:""`
 	Email        mail                `embed:""`
 	Drive        link.DriveConfig    `embed:""`
 	Push         push.Config         `embed:"" prefix:"push-"`
@@ -60,7 +62,7 @@ func (c Config) Validate() error {
 	if c.Email.SMTP != "" {
 		errs = append(errs, email.Config(c.Email).Validate())
 	}
-	errs = append(errs, c.Drive.Validate(), c.Push.Validate(), c.Watermark.Validate(), c.Orchestrator.Validate(), c.Observer.Validate())
+	errs = append(errs, c.SignIns.Validate(), c.Drive.Validate(), c.Push.Validate(), c.Watermark.Validate(), c.Orchestrator.Validate(), c.Observer.Validate())
 	return errors.Join(errs...)
 }
 

@@ -38,6 +38,7 @@ import (
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	pushv1 "github.com/filigreehq/filigree/proto/gen/filigree/push/v1"
 	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
@@ -52,7 +53,7 @@ var descriptors = []grpc.ServiceDesc{
 	controlv1.ControlService_ServiceDesc, credentialv1.CredentialService_ServiceDesc, definitionv1.DefinitionService_ServiceDesc,
 	directoryv1.DirectoryService_ServiceDesc, distributionv1.DistributionService_ServiceDesc, emailv1.EmailService_ServiceDesc,
 	filev1.FileService_ServiceDesc, linkv1.LinkService_ServiceDesc, observerv1.AlertService_ServiceDesc, observerv1.ObserverService_ServiceDesc,
-	pushv1.PushService_ServiceDesc, schedulev1.ScheduleService_ServiceDesc,
+	pushv1.PushService_ServiceDesc, schedulev1.ScheduleService_ServiceDesc, sessionv1.SessionService_ServiceDesc,
 	taskv1.TaskService_ServiceDesc, thumbnailv1.ThumbnailService_ServiceDesc, watermarkv1.WatermarkService_ServiceDesc,
 }
 
@@ -106,6 +107,7 @@ type suite struct {
 	files         filev1.FileServiceClient
 	links         linkv1.LinkServiceClient
 	schedules     schedulev1.ScheduleServiceClient
+	sessions      sessionv1.SessionServiceClient
 	observer      observerv1.ObserverServiceClient
 	alerts        observerv1.AlertServiceClient
 }
@@ -132,7 +134,7 @@ func newSuite(t *testing.T) *suite {
 	must(err)
 	s.steady, s.conn = steady, newFaulty(steady, 1)
 	between := newFaulty(steady, 2)
-	d, err := directoryservice.New(directoryservice.Config{MaxFileBytes: 1 << 20, UploadIdle: time.Minute, InspectTimeout: time.Minute, Inspections: 2}, directoryservice.Deps{Redis: server.Client, Blobs: blobs, Keys: keys, Watermark: stamper{}, Log: log, Now: time.Now})
+	d, err := directoryservice.New(directoryservice.Config{MaxFileBytes: 1 << 20, UploadIdle: time.Minute, InspectTimeout: time.Minute, Inspections: 2, SignIns: directoryservice.DefaultSignIns()}, directoryservice.Deps{Redis: server.Client, Blobs: blobs, Keys: keys, Watermark: stamper{}, Log: log, Now: time.Now})
 	must(err)
 	d.Register(srv)
 	l, err := link.New(link.Config{URL: "http://links.example.com"}, link.Deps{Redis: server.Client, Blobs: blobs, Keys: keys, Log: log})
@@ -178,6 +180,7 @@ func (s *suite) clients(conn grpc.ClientConnInterface) {
 	s.definitions, s.directory = definitionv1.NewDefinitionServiceClient(conn), directoryv1.NewDirectoryServiceClient(conn)
 	s.distributions, s.files = distributionv1.NewDistributionServiceClient(conn), filev1.NewFileServiceClient(conn)
 	s.links, s.schedules = linkv1.NewLinkServiceClient(conn), schedulev1.NewScheduleServiceClient(conn)
+	s.sessions = sessionv1.NewSessionServiceClient(conn)
 	s.observer, s.alerts = observerv1.NewObserverServiceClient(conn), observerv1.NewAlertServiceClient(conn)
 }
 

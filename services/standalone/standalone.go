@@ -26,7 +26,8 @@ import (
 	"github.com/filigreehq/filigree/services/standalone/internal/redisd"
 )
 
-// Run starts everything, prints "ready http://HOST:PORT" to stdout when it serves, and stops in order when ctx ends. It
+// Run starts everything, prints "ready http://HOST:PORT" to stdout when it serves, and below it a sign-in address for each
+// role, and stops in order when ctx ends. It
 // returns nil after a clean stop. Logs go to stderr.
 func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 	err := cfg.Validate()
@@ -100,6 +101,9 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Writer) error {
 		return errors.Join(err, lis.Close(), links.Close(), g.Stop())
 	}
 	_, _ = fmt.Fprintf(stdout, "ready %s\n", url) // nobody reads it: then nobody waits for it
+	for _, s := range p.signIns {
+		_, _ = fmt.Fprintf(stdout, "sign in as %s, once, within %s: %s\n", s.role, cfg.SignIns.SignInValid, s.url)
+	}
 	log.InfoContext(ctx, "ready", "url", url, "data", dir, "mail", p.cfg.Email.SMTP.String())
 	select {
 	case <-ctx.Done():
@@ -125,7 +129,12 @@ type resources struct {
 	// workers is where functions of one's own fetch tasks; nil when they may not. stopping ends calls of theirs that wait.
 	workers  net.Listener
 	stopping chan struct{}
+	// signIns are the addresses that this start says.
+	signIns []signIn
 }
+
+// signIn is an address that signs one browser in, once.
+type signIn struct{ role, url string }
 
 // open opens the store, the blobs, the key ring and, without a mail server, the outbox.
 func open(ctx context.Context, cfg Config, dir string, g *run.Group, log *slog.Logger) (*resources, error) {

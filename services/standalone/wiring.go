@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +27,7 @@ import (
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
 	linkv1 "github.com/filigreehq/filigree/proto/gen/filigree/link/v1"
 	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
@@ -80,6 +82,14 @@ func (p *resources) serve(ctx context.Context, g *run.Group, lis, links net.List
 	if err != nil {
 		return err
 	}
+	for _, role := range roles {
+		code, err := dir.NewSignIn(ctx, role, []string{"*"}, "start")
+		if err != nil {
+			return fmt.Errorf("make a sign-in address for the role %s: %w", role, err)
+		}
+		// Behind the # it reaches no server's log and no Referer.
+		p.signIns = append(p.signIns, signIn{role, strings.TrimRight(url, "/") + "/sign-in#" + code})
+	}
 	g.Loop("directory", dir.Run)
 	g.Loop("orchestrator", orch.Run)
 	if obs != nil {
@@ -111,12 +121,12 @@ func (p *resources) serve(ctx context.Context, g *run.Group, lis, links net.List
 		return err
 	}
 	cfg := gateway.DefaultConfig()
-	cfg.Addr = p.cfg.Addr
+	cfg.Addr, cfg.PublicURL = p.cfg.Addr, p.cfg.PublicURL
 	gate, err := gateway.New(cfg, gateway.Deps{
 		Directory: directoryv1.NewDirectoryServiceClient(conn), Files: filev1.NewFileServiceClient(conn),
 		Credentials: credentialv1.NewCredentialServiceClient(conn), Distributions: distributionv1.NewDistributionServiceClient(conn),
 		Definitions: definitionv1.NewDefinitionServiceClient(conn), Control: controlv1.NewControlServiceClient(conn),
-		Schedules: schedulev1.NewScheduleServiceClient(conn), Thumbnails: thumbnailv1.NewThumbnailServiceClient(conn),
+		Schedules: schedulev1.NewScheduleServiceClient(conn), Sessions: sessionv1.NewSessionServiceClient(conn), Thumbnails: thumbnailv1.NewThumbnailServiceClient(conn),
 		Observer: toObserver, Blobs: p.blobs, Console: console.Files(), Log: p.log,
 	})
 	if err != nil {
@@ -200,7 +210,9 @@ func (p *resources) directory(connect connector) (*directory.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return directory.New(directory.DefaultConfig(), directory.Deps{
+	cfg := directory.DefaultConfig()
+	cfg.SignIns = p.cfg.SignIns
+	return directory.New(cfg, directory.Deps{
 		Redis: p.redis, Blobs: p.blobs, Keys: p.keys, Watermark: watermarkv1.NewWatermarkServiceClient(conn), Log: p.log, Now: time.Now,
 	})
 }

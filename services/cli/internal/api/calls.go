@@ -16,6 +16,7 @@ import (
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	filev1 "github.com/filigreehq/filigree/proto/gen/filigree/file/v1"
+	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
@@ -70,6 +71,13 @@ func (c *Client) CreateToken(ctx context.Context, req *directoryv1.CreateTokenRe
 func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	_, err := c.do(ctx, call{method: http.MethodDelete, path: join("tokens", id)})
 	return err
+}
+
+// CreateSignIn makes a code that signs one browser in. It is in the answer and can never be asked for again.
+func (c *Client) CreateSignIn(ctx context.Context, req *sessionv1.CreateSignInRequest) (*sessionv1.CreateSignInResponse, error) {
+	made := &sessionv1.CreateSignInResponse{}
+	data, err := c.post(ctx, join("sign-ins"), req)
+	return made, decode(data, err, made)
 }
 
 // RevealPassword tells a recipient's password; the server records that it did.

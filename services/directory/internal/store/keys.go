@@ -71,3 +71,9 @@ func productionsKey() string { return "{dir}:productions" }
 
 // tokenKey: hash sha256, role, productions, note, created, revoked.
 func tokenKey(id string) string { return "{dir}:token:" + id }
+
+// signInKey: hash sha256, role, productions, note, expires, used (the session's sha256); goes when it expires.
+func signInKey(id string) string { return "{dir}:signin:" + id }
+
+// sessionKey: hash sha256, subject, role, productions, way, created, seen, until, expires; goes when it expires.
+func sessionKey(id string) string { return "{dir}:session:" + id }

@@ -62,11 +62,24 @@ var listDeleteLua string
 //go:embed lua/list_people.lua
 var listPeopleLua string
 
+//go:embed lua/sign_in_create.lua
+var signInCreateLua string
+
+//go:embed lua/sign_in_redeem.lua
+var signInRedeemLua string
+
+//go:embed lua/session_begin.lua
+var sessionBeginLua string
+
+//go:embed lua/session_use.lua
+var sessionUseLua string
+
 // scripts are directory's transitions, by what they do.
 type scripts struct {
 	productionCreate, productionUpdate, filePut, fileVerdict, tokenCreate, tokenRevoke, devicePut, deviceRemove, audit,
 	credentialPut, credentialOpen, credentialDelete,
-	peoplePut, personUpdate, personDelete, listPut, listDelete, listPeople *redis.Script
+	peoplePut, personUpdate, personDelete, listPut, listDelete, listPeople,
+	signInCreate, signInRedeem, sessionBegin, sessionUse *redis.Script
 }
 
 func newScripts() scripts {
@@ -89,6 +102,10 @@ func newScripts() scripts {
 		listPut:          redis.NewScript(listPutLua),
 		listDelete:       redis.NewScript(listDeleteLua),
 		listPeople:       redis.NewScript(listPeopleLua),
+		signInCreate:     redis.NewScript(signInCreateLua),
+		signInRedeem:     redis.NewScript(signInRedeemLua),
+		sessionBegin:     redis.NewScript(sessionBeginLua),
+		sessionUse:       redis.NewScript(sessionUseLua),
 	}
 }
 

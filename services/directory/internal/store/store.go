@@ -53,6 +53,11 @@ func (g Grant) Allows(production string) bool {
 	return g.All || slices.Contains(g.Productions, production)
 }
 
+// Covers reports whether all that other allows is allowed.
+func (g Grant) Covers(other Grant) bool {
+	return g.All || !other.All && !slices.ContainsFunc(other.Productions, func(p string) bool { return !g.Allows(p) })
+}
+
 // Everywhere is the grant of the installation itself.
 func Everywhere() Grant { return Grant{All: true} }
 

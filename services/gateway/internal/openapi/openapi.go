@@ -71,6 +71,7 @@ func Convert(swagger []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	addSessions(doc)
 	dropUnused(doc)
 	raw, err := doc.MarshalJSON()
 	if err != nil {
@@ -192,8 +193,13 @@ func describe(doc *openapi3.T) {
 			Scheme:      "bearer",
 			Description: "A token made by CreateToken. A token that may not act in a production gets the same answer as for one that does not exist.",
 		}},
+		"session": {Value: &openapi3.SecurityScheme{
+			Type: "apiKey", In: "cookie", Name: "filigree_console",
+			Description: "The session of a browser (POST /v1/session); its name begins with __Host- where the gateway is reached by https. " +
+				"It may do what a token may. A call that changes something needs the header X-Filigree-CSRF with the session's csrf_token; a call from a page of another origin is CSRF.",
+		}},
 	}
-	doc.Security = openapi3.SecurityRequirements{{"token": {}}}
+	doc.Security = openapi3.SecurityRequirements{{"token": {}}, {"session": {}}}
 }
 
 // allowNull says what answers do: a message that is not there is null, and times and spans of time are messages, too.
