@@ -3,9 +3,7 @@ package gateway
 import (
 	"context"
 	_ "embed"
-	"io/fs"
 	"net/http"
-	"path"
 	"strings"
 	"sync"
 	"time"
@@ -84,11 +82,11 @@ func (s *Server) newPages() http.Handler {
 	if s.deps.Console == nil {
 		return http.HandlerFunc(s.serveIndex)
 	}
-	return console{files: s.deps.Console, server: http.FileServerFS(s.deps.Console), missing: s.failPath}
+	return &console{files: s.deps.Console, missing: s.failPath, fail: s.fail, tags: map[string]tag{}}
 }
 
 func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/" {
+	if r.URL.Path != "/" && r.URL.Path != "/sign-in" { // which addresses that sign in lead to
 		s.failPath(w, r)
 		return
 	}
@@ -98,35 +96,4 @@ func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) failPath(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, r, pathUnknown())
-}
-
-// console serves the console's files. Addresses without a file of that name and without an extension are places
-// inside the console, which finds its way from index.html.
-type console struct {
-	files   fs.FS
-	server  http.Handler
-	missing http.HandlerFunc
-}
-
-// consolePolicy lets the console's pages run what came from here, and nothing else.
-const consolePolicy = "default-src 'self'; img-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-
-func (c console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name := strings.TrimPrefix(r.URL.Path, "/")
-	info, err := fs.Stat(c.files, name)
-	if err != nil || info.IsDir() {
-		if path.Ext(name) != "" || !fs.ValidPath(path.Join(".", name)) {
-			c.missing(w, r)
-			return
-		}
-		r = r.Clone(r.Context())
-		r.URL.Path = "/" // where the file server has index.html
-	}
-	if name == "index.html" {
-		r = r.Clone(r.Context())
-		r.URL.Path = "/" // the file server would send a redirect
-	}
-	w.Header().Set("Content-Security-Policy", consolePolicy)
-	w.Header().Set("Cache-Control", "no-cache")
-	c.server.ServeHTTP(w, r)
 }

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -54,31 +53,6 @@ func TestWithoutAConsoleThePageSaysWhatThisIs(t *testing.T) {
 	if a.status != http.StatusOK || !strings.Contains(a.body, "/openapi.json") || a.header.Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Errorf("got %d %v %s", a.status, a.header, a.body)
 	}
-}
-
-func TestTheConsoleIsServedBesideTheAPI(t *testing.T) {
-	w := newWorld(t, func(_ *gateway.Config, d *gateway.Deps) {
-		d.Console = fstest.MapFS{
-			"index.html":    {Data: []byte("<p>console")},
-			"assets/app.js": {Data: []byte("run()")},
-		}
-	})
-	w.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	for path, want := range map[string]string{
-		"/": "<p>console", "/index.html": "<p>console", "/distributions/d1": "<p>console", "/assets": "<p>console", "/assets/": "<p>console", "/assets/app.js": "run()",
-	} {
-		a := w.call(http.MethodGet, path, "", "")
-		if a.status != http.StatusOK || a.body != want {
-			t.Errorf("%s: got %d %q, want %q", path, a.status, a.body, want)
-		}
-		if a.header.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'self'") {
-			t.Errorf("%s: got headers %v", path, a.header)
-		}
-	}
-	for _, path := range []string{"/assets/none.js", "/..%2f..%2fetc/passwd.txt"} {
-		refused(t, w.call(http.MethodGet, path, "", ""), http.StatusNotFound, "PATH_UNKNOWN")
-	}
-	refused(t, w.call(http.MethodGet, "/v1/productions", "", ""), http.StatusUnauthorized, "TOKEN_MISSING")
 }
 
 // methods lists every method in the protos, found through the registry of all of them and not through the gateway's own
