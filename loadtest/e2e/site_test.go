@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +29,8 @@ type site struct {
 	cmd  *exec.Cmd
 	url  string
 	box  ledger.Box
+	// said brings what a process says below that it is ready, a line each.
+	said chan string
 }
 
 // start starts `filigree up` on a new folder, with further arguments, and waits until it serves. When the test ends it
@@ -78,11 +79,18 @@ func (s *site) up() {
 	if err != nil {
 		s.t.Fatalf("start filigree up: %v", err)
 	}
-	ready := make(chan string, 1)
+	ready, said := make(chan string, 1), make(chan string, 100)
+	s.said = said
 	go func() {
-		line, _ := bufio.NewReader(out).ReadString('\n') // no line is no word of being ready
+		in := bufio.NewReader(out)
+		line, err := in.ReadString('\n') // no line is no word of being ready
 		ready <- strings.TrimSpace(line)
-		_, _ = io.Copy(io.Discard, out)
+		for n := 0; err == nil; n++ {
+			line, err = in.ReadString('\n')
+			if n < cap(said) {
+				said <- strings.TrimSpace(line)
+			}
+		}
 	}()
 	select {
 	case line := <-ready:
