@@ -42,6 +42,7 @@ if [ -z "$url" ]; then
   exit 1
 fi
 echo "filigree is up at $url"
+grep '^sign in as ' "$log" || true
 
 samples=$data/samples
 bin/samples -o "$samples"

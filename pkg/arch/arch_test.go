@@ -72,6 +72,8 @@ var fences = []fence{
 	{"golang.org/x/image/vector", []string{"./pkg/mark/paint"}},
 	{"go.opentelemetry.io", []string{"./pkg/telemetry", "./loadtest/internal/otlp"}},
 	{"modernc.org/sqlite", []string{"./services/observer/internal"}},
+	{"github.com/coreos/go-oidc", []string{"./services/gateway/internal/oidc"}},
+	{"github.com/go-jose/go-jose", []string{"./services/gateway/internal/oidc"}},
 	{"github.com/robfig/cron", []string{"./services/orchestrator/internal/timetable"}},
 	{"github.com/alecthomas/kong", []string{"./services", "./pkg/run", "./loadtest/internal/command"}},
 	{"github.com/hibiken/asynq", []string{"./loadtest/internal/engine"}},

@@ -173,3 +173,17 @@ func clip(s string) string {
 	}
 	return s
 }
+
+// Transport is for libraries that make calls by themselves: what may be reached is decided as for Post, of every request.
+// Answers that send elsewhere, and how much of an answer is read, are theirs to mind.
+func (c *Client) Transport() http.RoundTripper { return guarded{c} }
+
+type guarded struct{ c *Client }
+
+func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	err := g.c.Check(r.URL.String())
+	if err != nil {
+		return nil, err
+	}
+	return g.c.http.Transport.RoundTrip(r)
+}

@@ -35,6 +35,8 @@ type Config struct {
 	// PublicURL is how browsers reach this gateway. With https, cookies are sent over TLS only; and a call that a browser makes
 	// with its session must come from this origin. Without it, it must come from wherever the browser says it is.
 	PublicURL string `name:"public-url" placeholder:"URL" help:"How browsers reach this gateway, http(s)://host[:port]. With https their cookies are sent over TLS only."`
+	// OIDC lets people sign in to the console by an identity provider. Without an issuer there is none.
+	OIDC OIDC `embed:""`
 	// Misses is how many calls of webhooks without a right signature one network address may make in a minute; then its calls
 	// are refused for the rest of it, right ones too. Many callers have one address if it is that of a proxy which Proxies does
 	// not name.
@@ -57,6 +59,7 @@ func DefaultConfig() Config {
 		DrainTimeout:      10 * time.Second,
 		TokenCache:        2 * time.Second,
 		Misses:            20,
+		OIDC:              DefaultOIDC(),
 	}
 }
 
@@ -100,6 +103,10 @@ func (c Config) Validate() error {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	if c.OIDC.Issuer != "" && c.PublicURL == "" {
+		errs = append(errs, errors.New("oidc-issuer is given without public-url: the provider must be told where to send browsers back to"))
+	}
+	errs = append(errs, c.OIDC.Validate())
 	if c.Misses < 1 {
 		errs = append(errs, fmt.Errorf("misses is %d and must be at least 1", c.Misses))
 	}

@@ -29,6 +29,7 @@ import (
 	schedulev1 "github.com/filigreehq/filigree/proto/gen/filigree/schedule/v1"
 	sessionv1 "github.com/filigreehq/filigree/proto/gen/filigree/session/v1"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
+	"github.com/filigreehq/filigree/services/gateway/internal/oidc"
 )
 
 // maxHeaderBytes bounds a request's header.
@@ -96,9 +97,10 @@ type Server struct {
 	tokens   *tokens
 	sessions *tokens
 	site     site
-	misses   *limit.Misses // calls of webhooks that were not signed rightly
-	guesses  *limit.Misses // sign-ins with a code that there is not
-	strays   *limit.Misses // looks at shared addresses that there are not
+	oidc     *oidc.Provider // nil without one
+	misses   *limit.Misses  // calls of webhooks that were not signed rightly
+	guesses  *limit.Misses  // sign-ins with a code that there is not
+	strays   *limit.Misses  // looks at shared addresses that there are not
 	proxies  limit.Proxies
 	routes   routes
 	api      http.Handler
@@ -134,6 +136,10 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s.tokens = newTokens(deps.Directory, cfg.TokenCache, deps.Now)
 	s.sessions = newSessions(deps.Sessions, cfg.TokenCache, deps.Now)
 	s.site, err = siteOf(cfg.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	s.oidc, err = cfg.OIDC.provider(s.site, deps.Now)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}

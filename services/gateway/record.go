@@ -33,6 +33,8 @@ func (s *Server) record(method string, c *call, status int) {
 	switch {
 	case c.principal != nil && !read && c.action != "":
 		l.Subject, l.Action = c.principal.GetSubject(), c.action
+	case c.principal != nil && c.route == callbackPath: // a GET that signs somebody in
+		l.Subject, l.Action = c.principal.GetSubject(), c.action
 	case c.principal != nil && read && looks[c.route] != "":
 		l.Subject, l.Action = c.principal.GetSubject(), looks[c.route]
 	case c.route == hookRoute && c.code != codeHookUnknown && c.code != "WEBHOOK_MISSES" && c.params != nil:

@@ -39,6 +39,10 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case sessionPath:
 		methods = map[string]handler{http.MethodPost: s.signIn, http.MethodGet: s.whoIs, http.MethodDelete: s.signOut}
+	case oidcPath:
+		methods = map[string]handler{http.MethodGet: s.oidcStart}
+	case callbackPath:
+		methods = map[string]handler{http.MethodGet: s.oidcCallback}
 	case waysPath:
 		methods = map[string]handler{http.MethodGet: s.ways}
 	default:
@@ -249,6 +253,10 @@ type way struct {
 }
 
 func (s *Server) ways(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, map[string][]way{"ways": {{Way: "code", Name: "Sign-in address"}}})
+	ways := []way{{Way: "code", Name: "Sign-in address"}}
+	if s.oidc != nil {
+		ways = append(ways, way{Way: "oidc", Name: s.cfg.OIDC.name(), URL: oidcPath})
+	}
+	writeJSON(w, http.StatusOK, map[string][]way{"ways": ways})
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/filigreehq/filigree/pkg/rpc"
 	"github.com/filigreehq/filigree/services/directory"
 	"github.com/filigreehq/filigree/services/email"
+	"github.com/filigreehq/filigree/services/gateway"
 	"github.com/filigreehq/filigree/services/link"
 	"github.com/filigreehq/filigree/services/observer"
 	"github.com/filigreehq/filigree/services/orchestrator"
@@ -38,6 +39,7 @@ type Config struct {
 	AcceptUnsandboxed bool `name:"i-accept-unsandboxed-pdf" help:"Start although this machine cannot shut in the processes that read documents."`
 
 	SignIns      directory.SignIns   `embed:""`
+	OIDC         gateway.OIDC        `embed:""`
 	Email        mail                `embed:""`
 	Drive        link.DriveConfig    `embed:""`
 	Push         push.Config         `embed:"" prefix:"push-"`
@@ -62,7 +64,7 @@ func (c Config) Validate() error {
 	if c.Email.SMTP != "" {
 		errs = append(errs, email.Config(c.Email).Validate())
 	}
-	errs = append(errs, c.SignIns.Validate(), c.Drive.Validate(), c.Push.Validate(), c.Watermark.Validate(), c.Orchestrator.Validate(), c.Observer.Validate())
+	errs = append(errs, c.SignIns.Validate(), c.OIDC.Validate(), c.Drive.Validate(), c.Push.Validate(), c.Watermark.Validate(), c.Orchestrator.Validate(), c.Observer.Validate())
 	return errors.Join(errs...)
 }
 

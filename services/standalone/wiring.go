@@ -121,7 +121,10 @@ func (p *resources) serve(ctx context.Context, g *run.Group, lis, links net.List
 		return err
 	}
 	cfg := gateway.DefaultConfig()
-	cfg.Addr, cfg.PublicURL = p.cfg.Addr, p.cfg.PublicURL
+	cfg.Addr, cfg.PublicURL, cfg.OIDC = p.cfg.Addr, p.cfg.PublicURL, p.cfg.OIDC
+	if cfg.OIDC.Issuer != "" {
+		cfg.PublicURL = url // where the provider sends browsers back to
+	}
 	gate, err := gateway.New(cfg, gateway.Deps{
 		Directory: directoryv1.NewDirectoryServiceClient(conn), Files: filev1.NewFileServiceClient(conn),
 		Credentials: credentialv1.NewCredentialServiceClient(conn), Distributions: distributionv1.NewDistributionServiceClient(conn),

@@ -74,4 +74,19 @@ func addSessions(doc *openapi3.T) {
 				"ways": openapi3.NewSchemaRef("", &openapi3.Schema{Type: &openapi3.Types{"array"}, Items: openapi3.NewSchemaRef(schemas+"SignInWay", nil)}),
 			}})),
 	})
+	away := func(id, summary, description string, params ...string) {
+		o := op(id, summary, description, none, http.StatusSeeOther, "Where the browser goes.", nil)
+		o.Responses.Status(http.StatusSeeOther).Value.Headers = openapi3.Headers{"Location": {Value: &openapi3.Header{Parameter: openapi3.Parameter{Schema: openapi3.NewSchemaRef("", text())}}}}
+		for _, name := range params {
+			o.Parameters = append(o.Parameters, &openapi3.ParameterRef{Value: openapi3.NewQueryParameter(name).WithSchema(text())})
+		}
+		path := "/v1/session/oidc"
+		if len(params) > 0 {
+			path += "/callback"
+		}
+		doc.Paths.Set(path, &openapi3.PathItem{Get: o})
+	}
+	const problems = "Whatever goes wrong, the browser goes to /sign-in?problem=CODE, of OIDC_UNREACHABLE, OIDC_STATE, OIDC_REFUSED, OIDC_TOKEN_REFUSED, OIDC_NO_GRANT, SIGN_IN_MISSES, or a code of the gateway's own."
+	away("StartOIDC", "Sends the browser to the identity provider.", "To be gone to, not fetched. OIDC_OFF, as JSON, where there is none. "+problems)
+	away("FinishOIDC", "Where the identity provider sends the browser back to.", "It ends in a session and at /. "+problems, "state", "code", "error", "iss")
 }
