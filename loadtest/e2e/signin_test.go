@@ -38,7 +38,7 @@ func TestAddressesThatSignBrowsersIn(t *testing.T) {
 		if !ok || page != s.url+"/sign-in" {
 			t.Fatalf("%s is no address to sign in at", page)
 		}
-		b := newBrowser(t, s.url)
+		b := newVisitor(t, s.url)
 		if got := b.call(http.MethodGet, "/v1/session", "", nil); got != http.StatusUnauthorized {
 			t.Errorf("nobody is signed in yet, and it is %d", got)
 		}
@@ -53,7 +53,7 @@ func TestAddressesThatSignBrowsersIn(t *testing.T) {
 		if got := b.call(http.MethodPost, "/v1/session", string(body), &who); got != http.StatusOK || who.Role != strings.TrimSpace(role) {
 			t.Fatalf("%s: got %d %+v", role, got, who)
 		}
-		if got := newBrowser(t, s.url).call(http.MethodPost, "/v1/session", string(body), nil); got != http.StatusUnauthorized {
+		if got := newVisitor(t, s.url).call(http.MethodPost, "/v1/session", string(body), nil); got != http.StatusUnauthorized {
 			t.Errorf("%s: another browser with the same address: got %d, want 401", role, got)
 		}
 		if got := b.call(http.MethodGet, "/v1/productions/default", "", nil); got != http.StatusOK {
@@ -72,23 +72,23 @@ func TestAddressesThatSignBrowsersIn(t *testing.T) {
 	}
 }
 
-type browser struct {
+type visitor struct {
 	t    *testing.T
 	url  string
 	http *http.Client
 	csrf string
 }
 
-func newBrowser(t *testing.T, url string) *browser {
+func newVisitor(t *testing.T, url string) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{t: t, url: url, http: &http.Client{Jar: jar, Timeout: time.Minute}}
+	return &visitor{t: t, url: url, http: &http.Client{Jar: jar, Timeout: time.Minute}}
 }
 
-func (b *browser) call(method, path, body string, into any) int {
+func (b *visitor) call(method, path, body string, into any) int {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
 	if err != nil {
