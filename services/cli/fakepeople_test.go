@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
+	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
@@ -31,6 +32,19 @@ func (f *fake) handleDirectory(mux *http.ServeMux) {
 		}
 		part, next := page(r, all)
 		return &directoryv1.ListPeopleResponse{People: part, NextPageToken: next}, nil
+	})
+	f.handle(mux, "check", "POST /v1/productions/{production}/distributions:check", "coordinator", func(_ *http.Request, body []byte) (any, *problem) {
+		req := &distributionv1.CreateDistributionRequest{}
+		if bad := read(body, req); bad != nil {
+			return nil, bad
+		}
+		n := int32(len(req.GetRecipients()))
+		resp := &distributionv1.CheckDistributionResponse{Files: 1, Recipients: n, Items: n, BytesEach: 10, BytesTotal: 10 * int64(n)}
+		if req.GetMark() == "{x}" {
+			resp.Refused = true
+			resp.Findings = []*distributionv1.Finding{{Code: "MARK_FIELD_UNKNOWN", Severity: "refuses", Name: "Ada", Message: "there is no {x} of Ada"}}
+		}
+		return resp, nil
 	})
 	f.handle(mux, "import", "POST /v1/productions/{production}/people:import", "coordinator", f.importPeople)
 	f.handle(mux, "delete-person", "DELETE /v1/productions/{production}/people/{id}", "coordinator", func(r *http.Request, _ []byte) (any, *problem) {

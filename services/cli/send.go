@@ -25,6 +25,7 @@ type sendCmd struct {
 	Deadline       moment   `placeholder:"TIME" help:"When it should be over, such as 30m from now, or 2026-11-30T18:00:00+01:00; within a priority the earliest goes first. Default: soon, later the more items it has."`
 	Wait           waitFlag `help:"Wait for the end, at most 10m or --wait=TIME, and exit 2 if not everybody got theirs."`
 	IdempotencyKey string   `placeholder:"KEY" help:"Repeating a command with the same key never sends twice. Default: a new key."`
+	DryRun         bool     `help:"Say what would become of it, and send nothing; the files are uploaded, so that they can be looked at. Exits 1 if it would be refused."`
 	JSON           bool     `name:"json" help:"Print the distribution as one JSON document."`
 }
 
@@ -109,6 +110,9 @@ func (c *sendCmd) Run(ctx context.Context, t *term) error {
 	req := c.request(c.Production, files, to)
 	if c.Deadline.set {
 		req.Deadline = timestamppb.New(c.Deadline.after(t.now()).Truncate(time.Second))
+	}
+	if c.DryRun {
+		return c.dryRun(ctx, t, client, req)
 	}
 	d, raw, err := c.create(ctx, client, req)
 	if err != nil {

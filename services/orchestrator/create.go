@@ -253,33 +253,50 @@ func (s *Server) files(ctx context.Context, req *distributionv1.CreateDistributi
 // recipients checks the addresses of all recipients and reports everything that is wrong with them at once. The first inline of
 // them are those that the request named itself, none twice in any case; the directory has nobody twice already.
 func recipients(req *distributionv1.CreateDistributionRequest, inline int) ([]store.Recipient, error) {
-	var out []store.Recipient
-	var wrong []string
+	good, wrong := goodRecipients(req, inline)
+	if len(wrong) > 0 {
+		var words []string
+		for _, w := range wrong[:min(len(wrong), 20)] {
+			words = append(words, "recipient "+strconv.Itoa(w.number)+": "+w.reason)
+		}
+		text := strings.Join(words, "; ")
+		if len(wrong) > len(words) {
+			text += "; and " + strconv.Itoa(len(wrong)-len(words)) + " more"
+		}
+		return nil, fault.New(fault.Invalid, "RECIPIENT_INVALID", "%s. Correct them and send again; nothing was sent", text)
+	}
+	out := make([]store.Recipient, len(good))
+	for i, r := range good {
+		out[i] = r.Recipient
+	}
+	return out, nil
+}
+
+// wrongRecipient is a recipient that cannot be sent to, and why.
+type wrongRecipient struct {
+	number int
+	reason string
+}
+
+// goodRecipients parts the recipients that can be sent to from the others.
+func goodRecipients(req *distributionv1.CreateDistributionRequest, inline int) (good []addressee, wrong []wrongRecipient) {
 	first := map[string]int{}
 	for i, r := range req.GetRecipients() {
 		n := i + 1
 		address, err := mail.ParseAddress(r.GetEmail())
 		if err != nil || address.Name != "" || address.Address != r.GetEmail() {
-			wrong = append(wrong, "recipient "+strconv.Itoa(n)+": "+strconv.Quote(r.GetEmail())+" is not an e-mail address")
+			wrong = append(wrong, wrongRecipient{n, strconv.Quote(r.GetEmail()) + " is not an e-mail address"})
 			continue
 		}
 		key := strings.ToLower(r.GetEmail())
 		if first[key] > 0 && i < inline {
-			wrong = append(wrong, "recipient "+strconv.Itoa(n)+": "+strconv.Quote(r.GetEmail())+" is recipient "+strconv.Itoa(first[key])+" already")
+			wrong = append(wrong, wrongRecipient{n, strconv.Quote(r.GetEmail()) + " is recipient " + strconv.Itoa(first[key]) + " already"})
 			continue
 		}
 		first[key] = n
-		out = append(out, store.Recipient{Name: r.GetName(), Email: r.GetEmail(), Fields: r.GetFields()})
+		good = append(good, addressee{n, store.Recipient{Name: r.GetName(), Email: r.GetEmail(), Fields: r.GetFields()}})
 	}
-	if len(wrong) > 0 {
-		shown := wrong[:min(len(wrong), 20)]
-		text := strings.Join(shown, "; ")
-		if len(wrong) > len(shown) {
-			text += "; and " + strconv.Itoa(len(wrong)-len(shown)) + " more"
-		}
-		return nil, fault.New(fault.Invalid, "RECIPIENT_INVALID", "%s. Correct them and send again; nothing was sent", text)
-	}
-	return out, nil
+	return good, wrong
 }
 
 // fieldsOf lists the fields that every recipient has: a mark may use only those.

@@ -110,6 +110,15 @@ func numbered(recipients []store.Recipient) []addressee {
 // checkMarks composes the mark l of each recipient, as their copies will have it, and names those whose mark cannot be
 // drawn, and what to do about it. What lies in the distribution (its title, a file's name) is told once.
 func (d *distribution) checkMarks(ctx context.Context, l look, people []addressee, remedy string) error {
+	errs, err := d.marks(ctx, l, people)
+	if err != nil {
+		return err
+	}
+	return undrawable(people, errs, remedy)
+}
+
+// marks composes the mark l of each recipient and tells what is wrong with each; what lies in the distribution is the error.
+func (d *distribution) marks(ctx context.Context, l look, people []addressee) ([]error, error) {
 	files := d.markedFiles(l)
 	known := make([]store.Recipient, len(people))
 	for i, r := range people {
@@ -122,7 +131,7 @@ func (d *distribution) checkMarks(ctx context.Context, l look, people []addresse
 	for _, f := range files {
 		err := d.checkCopy(l, plan.Unit{File: f, Recipient: 1}, sample)
 		if err != nil {
-			return badMark(err)
+			return nil, badMark(err)
 		}
 	}
 	// Of a text made of both, how long it is depends on the longer file name, and whether it can be drawn on each by itself.
@@ -140,10 +149,7 @@ func (d *distribution) checkMarks(ctx context.Context, l look, people []addresse
 		})
 	}
 	checkers.Wait()
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return undrawable(people, errs, remedy)
+	return errs, ctx.Err()
 }
 
 // markedFiles are the numbers of the files among whose copies a recipient's marks differ.

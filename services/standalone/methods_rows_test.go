@@ -171,6 +171,7 @@ var methods = map[string]method{
 	}},
 
 	"DistributionService.GetDistribution":      {safe: readsOnly},
+	"DistributionService.CheckDistribution":    {safe: readsOnly},
 	"DistributionService.ListDistributions":    {safe: readsOnly},
 	"DistributionService.ListItems":            {safe: readsOnly},
 	"DistributionService.ListRecipients":       {safe: readsOnly},

@@ -145,6 +145,11 @@ func (c *Client) Create(ctx context.Context, req *distributionv1.CreateDistribut
 	return d, data, decode(data, err, d)
 }
 
+// Check says what would become of a distribution; it creates nothing.
+func (c *Client) Check(ctx context.Context, req *distributionv1.CreateDistributionRequest) (*distributionv1.CheckDistributionResponse, json.RawMessage, error) {
+	return settle(ctx, c, http.MethodPost, join("productions", req.GetProduction(), "distributions")+":check", req, &distributionv1.CheckDistributionResponse{})
+}
+
 // Distribution reads one distribution, as message and as the server wrote it.
 func (c *Client) Distribution(ctx context.Context, production, id string) (*distributionv1.Distribution, json.RawMessage, error) {
 	d := &distributionv1.Distribution{}

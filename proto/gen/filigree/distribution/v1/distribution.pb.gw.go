@@ -80,6 +80,51 @@ func local_request_DistributionService_CreateDistribution_0(ctx context.Context,
 	return msg, metadata, err
 }
 
+func request_DistributionService_CheckDistribution_0(ctx context.Context, marshaler runtime.Marshaler, client DistributionServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq CheckDistributionRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq.Distribution); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["production"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "production")
+	}
+	protoReq.Production, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "production", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.CheckDistribution(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_DistributionService_CheckDistribution_0(ctx context.Context, marshaler runtime.Marshaler, server DistributionServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq CheckDistributionRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq.Distribution); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["production"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "production")
+	}
+	protoReq.Production, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "production", err)
+	}
+	msg, err := server.CheckDistribution(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_DistributionService_GetDistribution_0(ctx context.Context, marshaler runtime.Marshaler, client DistributionServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq GetDistributionRequest
@@ -1147,6 +1192,26 @@ func RegisterDistributionServiceHandlerServer(ctx context.Context, mux *runtime.
 		}
 		forward_DistributionService_CreateDistribution_0(annotatedContext, mux, outboundMarshaler, w, req, response_DistributionService_CreateDistribution_0{resp.(*CreateDistributionResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_DistributionService_CheckDistribution_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/filigree.distribution.v1.DistributionService/CheckDistribution", runtime.WithHTTPPathPattern("/v1/productions/{production}/distributions:check"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_DistributionService_CheckDistribution_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_DistributionService_CheckDistribution_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_DistributionService_GetDistribution_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1544,6 +1609,23 @@ func RegisterDistributionServiceHandlerClient(ctx context.Context, mux *runtime.
 		}
 		forward_DistributionService_CreateDistribution_0(annotatedContext, mux, outboundMarshaler, w, req, response_DistributionService_CreateDistribution_0{resp.(*CreateDistributionResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_DistributionService_CheckDistribution_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/filigree.distribution.v1.DistributionService/CheckDistribution", runtime.WithHTTPPathPattern("/v1/productions/{production}/distributions:check"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_DistributionService_CheckDistribution_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_DistributionService_CheckDistribution_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_DistributionService_GetDistribution_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1937,6 +2019,7 @@ func (m response_DistributionService_ResendRecipient_0) XXX_ResponseBody() inter
 
 var (
 	pattern_DistributionService_CreateDistribution_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "productions", "production", "distributions"}, ""))
+	pattern_DistributionService_CheckDistribution_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "productions", "production", "distributions"}, "check"))
 	pattern_DistributionService_GetDistribution_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "productions", "production", "distributions", "distribution"}, ""))
 	pattern_DistributionService_ListDistributions_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3}, []string{"v1", "productions", "production", "distributions"}, ""))
 	pattern_DistributionService_ListItems_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5}, []string{"v1", "productions", "production", "distributions", "distribution", "items"}, ""))
@@ -1958,6 +2041,7 @@ var (
 
 var (
 	forward_DistributionService_CreateDistribution_0   = runtime.ForwardResponseMessage
+	forward_DistributionService_CheckDistribution_0    = runtime.ForwardResponseMessage
 	forward_DistributionService_GetDistribution_0      = runtime.ForwardResponseMessage
 	forward_DistributionService_ListDistributions_0    = runtime.ForwardResponseMessage
 	forward_DistributionService_ListItems_0            = runtime.ForwardResponseMessage

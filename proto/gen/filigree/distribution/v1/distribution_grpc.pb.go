@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	DistributionService_CreateDistribution_FullMethodName   = "/filigree.distribution.v1.DistributionService/CreateDistribution"
+	DistributionService_CheckDistribution_FullMethodName    = "/filigree.distribution.v1.DistributionService/CheckDistribution"
 	DistributionService_GetDistribution_FullMethodName      = "/filigree.distribution.v1.DistributionService/GetDistribution"
 	DistributionService_ListDistributions_FullMethodName    = "/filigree.distribution.v1.DistributionService/ListDistributions"
 	DistributionService_ListItems_FullMethodName            = "/filigree.distribution.v1.DistributionService/ListItems"
@@ -55,6 +56,10 @@ type DistributionServiceClient interface {
 	// key, as header Idempotency-Key or as field: the same key and body give the same distribution, the same key with
 	// another body is IDEMPOTENCY_CONFLICT. Keys are kept for 48 hours.
 	CreateDistribution(ctx context.Context, in *CreateDistributionRequest, opts ...grpc.CallOption) (*CreateDistributionResponse, error)
+	// CheckDistribution says what would become of a distribution, by the very body that would create it, and creates and stores
+	// nothing. It is refused exactly when CreateDistribution would refuse the same body now, apart from idempotency keys and from
+	// quotas, which are a matter of the moment.
+	CheckDistribution(ctx context.Context, in *CheckDistributionRequest, opts ...grpc.CallOption) (*CheckDistributionResponse, error)
 	GetDistribution(ctx context.Context, in *GetDistributionRequest, opts ...grpc.CallOption) (*GetDistributionResponse, error)
 	// ListDistributions lists a production's distributions, newest first.
 	ListDistributions(ctx context.Context, in *ListDistributionsRequest, opts ...grpc.CallOption) (*ListDistributionsResponse, error)
@@ -126,6 +131,16 @@ func (c *distributionServiceClient) CreateDistribution(ctx context.Context, in *
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateDistributionResponse)
 	err := c.cc.Invoke(ctx, DistributionService_CreateDistribution_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *distributionServiceClient) CheckDistribution(ctx context.Context, in *CheckDistributionRequest, opts ...grpc.CallOption) (*CheckDistributionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckDistributionResponse)
+	err := c.cc.Invoke(ctx, DistributionService_CheckDistribution_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -354,6 +369,10 @@ type DistributionServiceServer interface {
 	// key, as header Idempotency-Key or as field: the same key and body give the same distribution, the same key with
 	// another body is IDEMPOTENCY_CONFLICT. Keys are kept for 48 hours.
 	CreateDistribution(context.Context, *CreateDistributionRequest) (*CreateDistributionResponse, error)
+	// CheckDistribution says what would become of a distribution, by the very body that would create it, and creates and stores
+	// nothing. It is refused exactly when CreateDistribution would refuse the same body now, apart from idempotency keys and from
+	// quotas, which are a matter of the moment.
+	CheckDistribution(context.Context, *CheckDistributionRequest) (*CheckDistributionResponse, error)
 	GetDistribution(context.Context, *GetDistributionRequest) (*GetDistributionResponse, error)
 	// ListDistributions lists a production's distributions, newest first.
 	ListDistributions(context.Context, *ListDistributionsRequest) (*ListDistributionsResponse, error)
@@ -423,6 +442,9 @@ type UnimplementedDistributionServiceServer struct{}
 
 func (UnimplementedDistributionServiceServer) CreateDistribution(context.Context, *CreateDistributionRequest) (*CreateDistributionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) CheckDistribution(context.Context, *CheckDistributionRequest) (*CheckDistributionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckDistribution not implemented")
 }
 func (UnimplementedDistributionServiceServer) GetDistribution(context.Context, *GetDistributionRequest) (*GetDistributionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDistribution not implemented")
@@ -519,6 +541,24 @@ func _DistributionService_CreateDistribution_Handler(srv interface{}, ctx contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DistributionServiceServer).CreateDistribution(ctx, req.(*CreateDistributionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DistributionService_CheckDistribution_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckDistributionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).CheckDistribution(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_CheckDistribution_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).CheckDistribution(ctx, req.(*CheckDistributionRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -886,6 +926,10 @@ var DistributionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateDistribution",
 			Handler:    _DistributionService_CreateDistribution_Handler,
+		},
+		{
+			MethodName: "CheckDistribution",
+			Handler:    _DistributionService_CheckDistribution_Handler,
 		},
 		{
 			MethodName: "GetDistribution",
