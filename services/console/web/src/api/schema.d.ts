@@ -971,6 +971,152 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/productions/{production}/lists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["DirectoryService_ListLists"];
+        put?: never;
+        /** CreateList makes a list; making it again under the same name answers with the one there is. */
+        post: operations["DirectoryService_CreateList"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/productions/{production}/lists/{list}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["DirectoryService_GetList"];
+        /** UpdateList sets name and policy of a list. */
+        put: operations["DirectoryService_UpdateList"];
+        post?: never;
+        /** DeleteList removes a list; its people stay. Removing what is not there is no error. */
+        delete: operations["DirectoryService_DeleteList"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/productions/{production}/lists/{list}/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListListPeople lists who is in a list, in the order in which they came into it. */
+        get: operations["DirectoryService_ListListPeople"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/productions/{production}/lists/{list}/people:add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** AddListPeople puts people into a list, all of them or, if one is not there, nobody. Who is in it stays. */
+        post: operations["DirectoryService_AddListPeople"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/productions/{production}/lists/{list}/people:remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** RemoveListPeople takes people out of a list. */
+        post: operations["DirectoryService_RemoveListPeople"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/productions/{production}/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListPeople lists everybody in the order of names, or finds people by what name or address begins with. */
+        get: operations["DirectoryService_ListPeople"];
+        put?: never;
+        /**
+         * CreatePerson adds a person; adding the same again answers with the one there is. An address that another person has is
+         *     PERSON_EXISTS.
+         */
+        post: operations["DirectoryService_CreatePerson"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/productions/{production}/people/{person}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["DirectoryService_GetPerson"];
+        /** UpdatePerson sets all of a person. What was sent to them before stays as it was. */
+        put: operations["DirectoryService_UpdatePerson"];
+        post?: never;
+        /** DeletePerson removes a person, from all lists, too; removing who is not there is no error. */
+        delete: operations["DirectoryService_DeletePerson"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/productions/{production}/people:import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ImportPeople adds and changes people by their addresses, from CSV: a column that a row leaves empty, or that the file has
+         *     not, stays as it is. Rows that cannot be taken are named and left out, the others go in, a hundred at once; importing the
+         *     same again changes nothing.
+         */
+        post: operations["DirectoryService_ImportPeople"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/productions/{production}/quota": {
         parameters: {
             query?: never;
@@ -1529,6 +1675,21 @@ export interface components {
             start?: components["schemas"]["Start"] | null;
             webhook?: components["schemas"]["Webhook"] | null;
         };
+        AddListPeopleBody: {
+            people?: string[];
+        };
+        AddListPeopleResponse: {
+            /**
+             * Format: int32
+             * @description How many of them were not in it before.
+             */
+            added?: number;
+            /**
+             * Format: int32
+             * @description How many are in it now.
+             */
+            people?: number;
+        };
         Alert: {
             acknowledged_by?: string;
             /**
@@ -1718,6 +1879,12 @@ export interface components {
             /** @description How long links work; absent: 30 days. At most a year. */
             link_lifetime?: string;
             /**
+             * @description Lists of the production's directory to send to: whoever is in them when this is accepted. What mode, mark and password
+             *     do not say, the lists' policies do. Nobody is a recipient twice: of the same address the one in recipients counts, then
+             *     the one in people, then the one in the first list.
+             */
+            lists?: string[];
+            /**
              * @description The mark's text with fields; empty: "{name}\n{email}". A recipient whose mark cannot be drawn, as the fonts lack a
              *     character of their name, is refused here and named (MARK_GLYPH_MISSING, MARK_TOO_LONG, MARK_EMPTY).
              */
@@ -1731,12 +1898,15 @@ export interface components {
             mode?: string;
             /** @description none (default) or generate: one of its own for each recipient. */
             password?: string;
+            /** @description People of the production's directory to send to, by their ids. */
+            people?: string[];
             policy?: components["schemas"]["Policy"] | null;
             /**
              * Format: int32
              * @description 0 (default) to 9; within a production higher goes first.
              */
             priority?: number;
+            /** @description Whom to send to; there may be lists and people besides, or in their place. */
             recipients?: components["schemas"]["RecipientInput"][];
             /** @description What people call it; also the mail's subject unless the message has one. Empty: the files' names. */
             title?: string;
@@ -1762,6 +1932,12 @@ export interface components {
             /** @description How long links work; absent: 30 days. At most a year. */
             link_lifetime?: string | null;
             /**
+             * @description Lists of the production's directory to send to: whoever is in them when this is accepted. What mode, mark and password
+             *     do not say, the lists' policies do. Nobody is a recipient twice: of the same address the one in recipients counts, then
+             *     the one in people, then the one in the first list.
+             */
+            lists?: string[];
+            /**
              * @description The mark's text with fields; empty: "{name}\n{email}". A recipient whose mark cannot be drawn, as the fonts lack a
              *     character of their name, is refused here and named (MARK_GLYPH_MISSING, MARK_TOO_LONG, MARK_EMPTY).
              */
@@ -1775,6 +1951,8 @@ export interface components {
             mode?: string;
             /** @description none (default) or generate: one of its own for each recipient. */
             password?: string;
+            /** @description People of the production's directory to send to, by their ids. */
+            people?: string[];
             policy?: components["schemas"]["Policy"] | null;
             /**
              * Format: int32
@@ -1782,9 +1960,23 @@ export interface components {
              */
             priority?: number;
             production?: string;
+            /** @description Whom to send to; there may be lists and people besides, or in their place. */
             recipients?: components["schemas"]["RecipientInput"][];
             /** @description What people call it; also the mail's subject unless the message has one. Empty: the files' names. */
             title?: string;
+        };
+        CreateListBody: {
+            /** @description Empty: made from the name. */
+            id?: string;
+            name?: string;
+            policy?: components["schemas"]["ListPolicy"] | null;
+        };
+        CreatePersonBody: {
+            email?: string;
+            fields?: {
+                [key: string]: string;
+            };
+            name?: string;
         };
         CreateProductionRequest: {
             /** @description Empty: made from the name. */
@@ -1835,6 +2027,8 @@ export interface components {
         DeleteCredentialResponse: Record<string, never>;
         DeleteHookResponse: Record<string, never>;
         DeleteLimitResponse: Record<string, never>;
+        DeleteListResponse: Record<string, never>;
+        DeletePersonResponse: Record<string, never>;
         DeleteResourceResponse: Record<string, never>;
         DeleteRuleResponse: Record<string, never>;
         DeleteScheduleResponse: Record<string, never>;
@@ -2277,6 +2471,43 @@ export interface components {
             path?: string;
             start?: components["schemas"]["CreateDistributionRequest"] | null;
         };
+        ImportPeopleBody: {
+            /**
+             * @description The text of a CSV file: a header with name and email, other columns are fields of the mark, then a row for each
+             *     person, at most 10,000.
+             */
+            csv?: string;
+            /** @description A list that everybody in the file is put into, too; empty: none. */
+            list?: string;
+        };
+        ImportPeopleResponse: {
+            /** Format: int32 */
+            added?: number;
+            /**
+             * Format: int32
+             * @description Of those in the file, how many were not in the list before.
+             */
+            added_to_list?: number;
+            /** Format: int32 */
+            changed?: number;
+            /** @description At most the first 1,000. */
+            problems?: components["schemas"]["ImportProblem"][];
+            /**
+             * Format: int32
+             * @description Rows that were left out; problems says why.
+             */
+            refused?: number;
+            /** Format: int32 */
+            unchanged?: number;
+        };
+        ImportProblem: {
+            /**
+             * Format: int32
+             * @description Counted from 1, with the header.
+             */
+            line?: number;
+            message?: string;
+        };
         Item: {
             error?: components["schemas"]["Error"] | null;
             file?: components["schemas"]["FileRef"] | null;
@@ -2368,6 +2599,25 @@ export interface components {
             /** Format: int32 */
             waiting?: number;
         };
+        /** @description List is a named set of people. */
+        List: {
+            /** Format: date-time */
+            created_at?: string | null;
+            /** @description Lower-case letters, digits and dashes; part of every path and key. */
+            id?: string;
+            /** @description As people know it. In a production no other list has it. */
+            name?: string;
+            /** Format: int32 */
+            people?: number;
+            policy?: components["schemas"]["ListPolicy"] | null;
+            /**
+             * Format: int32
+             * @description Grows with each change of name and policy; an update that names another than there is is refused.
+             */
+            revision?: number;
+            /** Format: date-time */
+            updated_at?: string | null;
+        };
         ListAlertsResponse: {
             alerts?: components["schemas"]["Alert"][];
             next_page_token?: string;
@@ -2424,6 +2674,30 @@ export interface components {
         };
         ListLimitsResponse: {
             limits?: components["schemas"]["Limit"][];
+        };
+        ListListPeopleResponse: {
+            next_page_token?: string;
+            /** @description A page may have fewer than asked for; the last is the one without next_page_token. */
+            people?: components["schemas"]["Person"][];
+        };
+        ListListsResponse: {
+            /** @description In the order of their names; there are at most 200. */
+            lists?: components["schemas"]["List"][];
+        };
+        ListPeopleResponse: {
+            next_page_token?: string;
+            /** @description A page may have fewer than asked for; the last is the one without next_page_token. */
+            people?: components["schemas"]["Person"][];
+        };
+        /**
+         * @description ListPolicy is how a distribution to the list goes out where its request says nothing itself. Lists of one distribution
+         *     that say different things are LIST_POLICIES_DIFFER.
+         */
+        ListPolicy: {
+            /** @description The mark's text with fields. */
+            mark?: string;
+            mode?: string;
+            password?: string;
         };
         ListProductionsResponse: {
             next_page_token?: string;
@@ -2525,6 +2799,28 @@ export interface components {
         PauseFunctionResponse: Record<string, never>;
         PauseProductionBody: Record<string, never>;
         PauseProductionResponse: Record<string, never>;
+        /** @description Person is somebody whom a production sends to. */
+        Person: {
+            /** Format: date-time */
+            created_at?: string | null;
+            /** @description In a production no other person has it. Upper and lower case tell addresses apart before the @ and not after it. */
+            email?: string;
+            /** @description More fields for the mark: company, role. */
+            fields?: {
+                [key: string]: string;
+            };
+            id?: string;
+            /** @description The lists that the person is in; told by GetPerson only. */
+            lists?: string[];
+            name?: string;
+            /**
+             * Format: int32
+             * @description Grows with each change; an update that names another than there is is refused.
+             */
+            revision?: number;
+            /** Format: date-time */
+            updated_at?: string | null;
+        };
         /** @description Policy decides what people must otherwise be asked. */
         Policy: {
             /** @description When some of a recipient's items failed: send_available (default) sends the others, hold sends nothing. */
@@ -2638,6 +2934,21 @@ export interface components {
             token?: string;
         };
         RemoveDeviceResponse: Record<string, never>;
+        RemoveListPeopleBody: {
+            people?: string[];
+        };
+        RemoveListPeopleResponse: {
+            /**
+             * Format: int32
+             * @description How many are in it now.
+             */
+            people?: number;
+            /**
+             * Format: int32
+             * @description How many of them were in it before.
+             */
+            removed?: number;
+        };
         ResendRecipientBody: {
             /** @description The right address; empty: the one there is. */
             email?: string;
@@ -3012,6 +3323,29 @@ export interface components {
         };
         UnshareDistributionBody: Record<string, never>;
         UnshareDistributionResponse: Record<string, never>;
+        UpdateListBody: {
+            name?: string;
+            policy?: components["schemas"]["ListPolicy"] | null;
+            /**
+             * Format: int32
+             * @description As of UpdatePerson; the answer is LIST_CHANGED.
+             */
+            revision?: number;
+        };
+        UpdatePersonBody: {
+            email?: string;
+            /** @description All fields there are to be from now on. */
+            fields?: {
+                [key: string]: string;
+            };
+            name?: string;
+            /**
+             * Format: int32
+             * @description The revision that the change was made from; if it is no longer that one the answer is PERSON_CHANGED. 0: whatever
+             *     there is. What is so already is no conflict.
+             */
+            revision?: number;
+        };
         UpdateProductionBody: {
             /** @description See Production. */
             open_restricted?: boolean;
@@ -3436,6 +3770,7 @@ export interface operations {
                 "application/json": {
                     files?: components["schemas"]["FileRef"][];
                     message?: components["schemas"]["Message"] | null;
+                    /** @description Whom to send to; there may be lists and people besides, or in their place. */
                     recipients?: components["schemas"]["RecipientInput"][];
                     /** @description What people call it; also the mail's subject unless the message has one. Empty: the files' names. */
                     title?: string;
@@ -4773,6 +5108,376 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeleteLimitResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_ListLists: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListListsResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_CreateList: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateListBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_GetList: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                list: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_UpdateList: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                list: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateListBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_DeleteList: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                list: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeleteListResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_ListListPeople: {
+        parameters: {
+            query?: {
+                page_size?: number;
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                production: string;
+                list: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListListPeopleResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_AddListPeople: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                list: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddListPeopleBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddListPeopleResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_RemoveListPeople: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                list: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RemoveListPeopleBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemoveListPeopleResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_ListPeople: {
+        parameters: {
+            query?: {
+                /**
+                 * @description What the name, a later word of it, or the address begins with, whatever its case and accents. Empty: everybody, in
+                 *     the order of names.
+                 */
+                q?: string;
+                page_size?: number;
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                production: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListPeopleResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_CreatePerson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreatePersonBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_GetPerson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                person: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_UpdatePerson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                person: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdatePersonBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_DeletePerson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                person: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletePersonResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DirectoryService_ImportPeople: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportPeopleBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportPeopleResponse"];
                 };
             };
             default: components["responses"]["Failure"];

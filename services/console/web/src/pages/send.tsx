@@ -10,10 +10,12 @@ import { look } from "./send/findings";
 import { How } from "./send/how";
 import { useSending } from "./send/intent";
 import { insert, Mark } from "./send/mark";
+import { Pick, usePicked } from "./send/pick";
 import { Preview } from "./send/preview";
 import { Summary } from "./send/summary";
 import { useUploads } from "./send/upload";
 import { addList, Whom } from "./send/whom";
+import "./people/people.css";
 import "./send/send.css";
 
 /** Send is where a distribution is written, looked at, and sent. */
@@ -33,6 +35,8 @@ export default function Send({ production }: { production: string }) {
   );
   const { uploads, begin, again, forget } = useUploads(production, stored);
   const troubles = useMemo(() => find(draft.rows), [draft.rows]);
+  const bad = useMemo(() => new Set([...troubles.values()].flatMap((t) => (t.kind === "bad" ? [t.row.id] : []))), [troubles]);
+  usePicked(production, draft, change, say);
   const findings = useMemo(() => look(draft, troubles, uploads), [draft, troubles, uploads]);
   const done = useCallback(
     (d: Schemas["Distribution"]) => {
@@ -63,13 +67,14 @@ export default function Send({ production }: { production: string }) {
             actions={hasWork(draft) && !locked && <StartOver draft={draft} clear={() => (change({ ...blank(), intent: undefined }), say(""))} />} />
           <Files production={production} files={draft.files} uploads={uploads} begin={take} again={again} forget={forget} ownMark={ownMark}
             change={(f) => change((d) => ({ files: f(d.files) }))} />
-          <Whom draft={draft} change={change} troubles={troubles} insert={(c) => insert(c, draft, change, area.current)} said={said} say={say} />
+          <Whom draft={draft} change={change} troubles={troubles} insert={(c) => insert(c, draft, change, area.current)} said={said} say={say}
+            actions={<Pick production={production} draft={draft} change={change} say={say} bad={bad} />} />
           <How draft={draft} change={change} drive={false} />
           <Mark draft={draft} change={change} area={area} />
         </div>
         <aside className="sendSide" aria-label="Preview and summary">
           <Preview production={production} draft={draft} />
-          <Summary draft={draft} change={change} findings={findings} checked="" sending={sender.sending} send={sender.send} again={sender.again} giveUp={sender.giveUp} listing={to.distributions(production)} />
+          <Summary draft={draft} change={change} findings={findings} checked="" sending={sender.sending} send={() => void sender.send()} again={sender.again} giveUp={sender.giveUp} listing={to.distributions(production)} />
         </aside>
       </div>
       {over && !locked && <div className="sendOver" aria-hidden><p>Drop files to send them, or a CSV of people</p></div>}

@@ -82,7 +82,7 @@ function repaired(s: string, others: Domains): string | undefined {
     // anna.gmail.com, annagmail.com: the @ is missing before a domain that is known.
     const known = [...others.keys(), ...common].filter((d) => t.toLowerCase().endsWith(d) && t.length > d.length).sort((a, b) => b.length - a.length)[0];
     if (!known) return undefined;
-    t = `${t.slice(0, -known.length).replace(/[.#"'2]$/, "")}@${known}`;
+    t = `${t.slice(0, -known.length).replace(/[.#"']$/, "")}@${known}`;
   } else {
     if (t.slice(0, at).includes("@")) return undefined;
     let domain = t.slice(at + 1).replace(/[,;:]+/g, ".").replace(/\.{2,}/g, ".").replace(/^[.-]+|[.-]+$/g, "").replace(/_/g, "-");

@@ -132,6 +132,7 @@ export function add(d: Draft, reading: { people: Entry[]; columns: Reading["colu
   rows.forEach((r, i) => r.email && at.set(key(r.email), i));
   let id = rows.reduce((most, r) => Math.max(most, r.id), 0);
   const said: Added = { added: 0, merged: [] };
+  const unlike = new Set<string>();
   for (const p of reading.people) {
     const before = p.email ? at.get(key(p.email)) : undefined;
     if (before === undefined) {
@@ -146,9 +147,11 @@ export function add(d: Draft, reading: { people: Entry[]; columns: Reading["colu
     rows[before] = r.own
       ? { ...r, lists, name: better ? p.name : r.name, guessed: r.guessed && !better, fields: { ...p.fields, ...r.fields } }
       : { ...r, lists };
+    // The server tells addresses of other case apart: a list in which they are written so would reach them twice.
+    if (r.email !== p.email) for (const l of [...(r.lists ?? []), ...(p.lists ?? [])]) unlike.add(l);
     said.merged.push(r.name || r.email);
   }
-  return [{ rows, columns: [...new Set([...d.columns, ...reading.columns])] }, said];
+  return [{ rows, lists: d.lists.map((l) => (unlike.has(l.id) ? { ...l, whole: false } : l)), columns: [...new Set([...d.columns, ...reading.columns])] }, said];
 }
 
 /** apart makes lists of rows no longer whole, since what goes to their people is no longer what they say. */
@@ -206,6 +209,24 @@ export const fieldsIn = (mark: string) => [...mark.replaceAll("{{", "").matchAll
 /** Fields that every mark may use, whoever the people are. */
 export const standardFields = ["name", "email", "company", "role", "date", "time", "copy", "production", "title", "file"];
 
+/** whom says whom a draft goes to. A list that is whole is named; everybody else, and everybody if the mark names a column that
+ * somebody has not, stands in the request as on the page, people of the directory too: what was seen is what is sent. */
+function whom(d: Draft): Pick<Schemas["CreateDistributionBody"], "recipients" | "lists"> {
+  const named = fieldsIn(d.mark).filter((f) => !standardFields.includes(f));
+  const full = d.rows.every((r) => r.own || named.every((f) => r.fields[f]));
+  const lists = full && d.lists.length <= 20 ? d.lists.filter((l) => l.whole).map((l) => l.id) : [];
+  const rest = d.rows.filter((r) => r.own || !r.lists?.some((l) => lists.includes(l)));
+  return {
+    lists: lists.length ? lists : undefined,
+    recipients: rest.map((r) => ({
+      name: r.name.trim(),
+      email: r.email.trim(),
+      // Of each column there is a value, if an empty one: a mark may name only what everybody has.
+      fields: Object.fromEntries([...new Set([...d.columns, ...Object.keys(r.fields)])].map((c) => [c, r.fields[c] ?? ""])),
+    })),
+  };
+}
+
 /** request is what the server is asked for. */
 export function request(d: Draft): Schemas["CreateDistributionBody"] {
   const styled = d.layout !== "diagonal" || d.color || d.opacity || d.size || d.pages.trim();
@@ -213,13 +234,8 @@ export function request(d: Draft): Schemas["CreateDistributionBody"] {
     title: d.title.trim() || undefined,
     mode: d.mode,
     files: d.files.map((f) => ({ sha256: f.sha256, name: f.name })),
-    recipients: d.rows.map((r) => ({
-      name: r.name.trim(),
-      email: r.email.trim(),
-      // Of each column there is a value, if an empty one: a mark may name only what everybody has.
-      fields: Object.fromEntries([...new Set([...d.columns, ...Object.keys(r.fields)])].map((c) => [c, r.fields[c] ?? ""])),
-    })),
-    mark: d.mark.trim() ? d.mark : undefined,
+    ...whom(d),
+    mark: d.mark.trim() ? d.mark : defaultMark,
     mark_style: styled ? { layout: d.layout, color: d.color || undefined, opacity: d.opacity || undefined, size: d.size || undefined, pages: d.pages.trim() || undefined } : undefined,
     password: d.password,
     message: d.subject.trim() || d.text.trim() ? { subject: d.subject.trim(), text: d.text } : undefined,

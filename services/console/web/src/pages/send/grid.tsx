@@ -1,8 +1,8 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, useRef, useState, type KeyboardEvent } from "react";
+import { Fragment, memo, useRef, useState, type KeyboardEvent } from "react";
 import { Button, Dialog, Field, Input, Menu } from "../../ui";
 import { fieldName } from "./parse";
-import type { Picked, Row, RowTrouble } from "./draft";
+import type { Row, RowTrouble } from "./draft";
 
 export interface GridActs {
   edit: (id: number, change: Partial<Pick<Row, "name" | "email" | "fields">>) => void;
@@ -11,7 +11,7 @@ export interface GridActs {
 }
 
 /** Grid is a table of people, each cell to be changed where it stands; the arrow keys go from row to row. */
-export function Grid(p: { rows: Row[]; columns: string[]; lists: Picked[]; troubles: Map<number, RowTrouble>; acts: GridActs; columnActs: { rename: (from: string, to: string) => void; remove: (column: string) => void; insert: (column: string) => void } }) {
+export function Grid(p: { rows: Row[]; columns: string[]; troubles: Map<number, RowTrouble>; acts: GridActs; columnActs: { rename: (from: string, to: string) => void; remove: (column: string) => void; insert: (column: string) => void } }) {
   const frame = useRef<HTMLDivElement>(null);
   const [renamed, setRenamed] = useState("");
   const virtual = useVirtualizer({
@@ -21,7 +21,6 @@ export function Grid(p: { rows: Row[]; columns: string[]; lists: Picked[]; troub
     getItemKey: (i) => p.rows[i]!.id,
     overscan: 8,
   });
-  const names = new Map(p.lists.map((l) => [l.id, l.name]));
   const keys = (e: KeyboardEvent<HTMLDivElement>) => {
     const cell = (e.target as HTMLElement).dataset;
     if (cell.column === undefined || !["ArrowDown", "ArrowUp", "Enter"].includes(e.key)) return;
@@ -55,7 +54,7 @@ export function Grid(p: { rows: Row[]; columns: string[]; lists: Picked[]; troub
             const row = p.rows[v.index]!;
             return (
               <div key={v.key} data-index={v.index} ref={virtual.measureElement} className="sendPlace" style={{ transform: `translateY(${v.start}px)` }}>
-                <Line row={row} index={v.index} columns={p.columns} trouble={p.troubles.get(row.id)} from={row.own ? "" : (row.lists ?? []).map((l) => names.get(l) ?? "").filter(Boolean).join(", ")} acts={p.acts} />
+                <Line row={row} index={v.index} columns={p.columns} trouble={p.troubles.get(row.id)} acts={p.acts} />
               </div>
             );
           })}
@@ -71,14 +70,13 @@ interface LineProps {
   index: number;
   columns: string[];
   trouble?: RowTrouble;
-  from: string;
   acts: GridActs;
 }
 
 const alike = (a: LineProps, b: LineProps) =>
-  a.row === b.row && a.index === b.index && a.columns === b.columns && a.from === b.from && a.acts === b.acts && a.trouble?.says === b.trouble?.says && a.trouble?.fix === b.trouble?.fix;
+  a.row === b.row && a.index === b.index && a.columns === b.columns && a.acts === b.acts && a.trouble?.says === b.trouble?.says && a.trouble?.fix === b.trouble?.fix;
 
-const Line = memo(function Line({ row, index, columns, trouble: t, from, acts }: LineProps) {
+const Line = memo(function Line({ row, index, columns, trouble: t, acts }: LineProps) {
   const who = row.name || row.email || `person ${index + 1}`;
   const cell = (column: string, label: string, value: string, change: (v: string) => void, wrong: boolean, said?: string) => (
     <span role="cell">
@@ -91,21 +89,18 @@ const Line = memo(function Line({ row, index, columns, trouble: t, from, acts }:
     <div className="sendRow" role="row" aria-rowindex={index + 2} data-kind={t?.kind}>
       {cell("name", "Name", row.name, (name) => acts.edit(row.id, { name }), t?.of === "name", said)}
       {cell("email", "Address", row.email, (email) => acts.edit(row.id, { email }), t?.of === "email", said)}
-      {columns.map((c) => <Cells key={c} node={cell(c, c, row.fields[c] ?? "", (v) => acts.edit(row.id, { fields: { ...row.fields, [c]: v } }), false)} />)}
+      {columns.map((c) => <Fragment key={c}>{cell(c, c, row.fields[c] ?? "", (v) => acts.edit(row.id, { fields: { ...row.fields, [c]: v } }), false)}</Fragment>)}
       <span role="cell"><Button size="small" look="quiet" aria-label={`Remove ${who}`} onClick={() => acts.remove(row.id)}>✕</Button></span>
-      {(t || from) && (
+      {t && (
         <div className="sendSaid" role="cell" id={said}>
-          {t && <span className={t.kind === "bad" ? "sendBad" : "sendOdd"}>{t.says}</span>}
-          {t?.fix && <Button size="small" onClick={() => acts.edit(row.id, { email: t.fix })}>Use {t.fix}</Button>}
-          {t?.kind === "odd" && <Button size="small" look="quiet" onClick={() => acts.sure(row.id)}>It is right</Button>}
-          {!t && from && <span className="faint">from {from}</span>}
+          <span className={t.kind === "bad" ? "sendBad" : "sendOdd"}>{t.says}</span>
+          {t.fix && <Button size="small" onClick={() => acts.edit(row.id, { email: t.fix })}>Use {t.fix}</Button>}
+          {t.kind === "odd" && <Button size="small" look="quiet" onClick={() => acts.sure(row.id)}>It is right</Button>}
         </div>
       )}
     </div>
   );
 }, alike);
-
-const Cells = ({ node }: { node: React.ReactNode }) => <>{node}</>;
 
 function Rename(p: { column: string; taken: string[]; onClose: () => void; rename: (from: string, to: string) => void }) {
   const [title, setTitle] = useState("");

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { ApiError, failure, headers, type Schemas } from "../../api/client";
 import { keep, request, type Change, type Draft } from "./draft";
+import { settled } from "./pick";
 
 /** unsure tells failures after which the request may have been accepted all the same. */
 const unsure = (e: ApiError) => e.code === "OFFLINE" || (e.retryable && !e.code.startsWith("QUOTA_")) || e.status >= 500;
@@ -65,11 +66,14 @@ export function useSending(production: string, draft: Draft, change: Change, don
     },
     [production, change, done],
   );
-  const send = useCallback(() => {
-    const intent = { key: crypto.randomUUID(), body: JSON.stringify(request(draft)) };
-    change({ intent });
+  const send = useCallback(async () => {
+    set({ state: "asking", tries: 0 });
+    const d = await settled(production, draft);
+    if (!alive.current) return;
+    const intent = { key: crypto.randomUUID(), body: JSON.stringify(request(d)) };
+    change({ lists: d.lists, intent });
     // At once: the answer may be lost because this very page is.
-    keep(production, { ...draft, intent });
+    keep(production, { ...d, intent });
     void ask(intent, 1);
   }, [ask, change, draft, production]);
   const again = useCallback(() => draft.intent && void ask(draft.intent, (sending.state === "unsure" ? sending.tries : 0) + 1), [ask, draft.intent, sending]);

@@ -24,8 +24,7 @@ export function Summary(p: { draft: Draft; change: Change; findings: Finding[]; 
           <strong>{count(files, "file")} × {count(people, "person", "people")} = {count(files * people, "copy", "copies")}</strong>
         </p>
         <p className="faint number">
-          {files > 0 ? `${bytes(mail)} to each, ${ways[d.mode]}` : "Nothing yet"}
-          {d.password === "generate" ? ", a password for each" : ""}{d.mode !== "attachment" ? `, open for ${count(d.linkDays, "day")}` : ""}
+          {[files > 0 && `${bytes(mail)} to each`, ways[d.mode], d.password === "generate" && "a password for each", d.mode !== "attachment" && `open for ${count(d.linkDays, "day")}`].filter(Boolean).join(", ")}
         </p>
       </div>
       <ul className="sendFindings" aria-label="What to know before sending">

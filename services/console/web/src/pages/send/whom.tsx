@@ -118,7 +118,7 @@ export function Whom(p: { draft: Draft; change: Change; troubles: Map<number, Ro
         )}
         {only && troubles.size === 0 && <Notice tone="good" actions={<Button size="small" onClick={() => setOnly(false)}>Show everybody</Button>}>All are mended.</Notice>}
         {rows.length > 0 && (
-          <Grid rows={rows} columns={d.columns} lists={d.lists} troubles={troubles} acts={acts}
+          <Grid rows={rows} columns={d.columns} troubles={troubles} acts={acts}
             columnActs={{
               insert: p.insert,
               remove: (c) => change((d) => ({ columns: d.columns.filter((x) => x !== c), rows: d.rows.map((r) => { const { [c]: _, ...fields } = r.fields; return { ...r, fields }; }) })),
@@ -132,7 +132,7 @@ export function Whom(p: { draft: Draft; change: Change; troubles: Map<number, Ro
         )}
         {d.rows.length > 1 && (
           <div className="row">
-            {d.lists.map((l) => <span key={l.id} className="faint">{l.name}{l.whole ? "" : ", changed here"}</span>)}
+            {d.lists.length > 0 && <span className="faint">With {d.lists.map((l) => (l.whole ? l.name : `${l.name} (changed here)`)).join(", ")}.</span>}
             <Button size="small" look="quiet" onClick={() => {
               const before = { rows: d.rows, lists: d.lists, columns: d.columns };
               change({ rows: [], lists: [], columns: [] });
