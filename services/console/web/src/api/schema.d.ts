@@ -1446,6 +1446,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells who is signed in.
+         * @description SESSION_MISSING when nobody is, SESSION_UNKNOWN when the session is over.
+         */
+        get: operations["SessionService_WhoIsSignedIn"];
+        put?: never;
+        /**
+         * Signs a browser in with a code, which is used up.
+         * @description The answer sets the session's cookie: HttpOnly, SameSite=Strict, and Secure where the gateway is reached by https. A code that was used, or whose time has passed, is SIGN_IN_UNKNOWN; too many of them from one address are SIGN_IN_MISSES.
+         */
+        post: operations["SessionService_SignIn"];
+        /** Signs the browser out, at once. */
+        delete: operations["SessionService_SignOut"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sends the browser to the identity provider.
+         * @description To be gone to, not fetched. OIDC_OFF, as JSON, where there is none. Whatever goes wrong, the browser goes to /sign-in?problem=CODE, of OIDC_UNREACHABLE, OIDC_STATE, OIDC_REFUSED, OIDC_TOKEN_REFUSED, OIDC_NO_GRANT, SIGN_IN_MISSES, or a code of the gateway's own.
+         */
+        get: operations["SessionService_StartOIDC"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the identity provider sends the browser back to.
+         * @description It ends in a session and at /. Whatever goes wrong, the browser goes to /sign-in?problem=CODE, of OIDC_UNREACHABLE, OIDC_STATE, OIDC_REFUSED, OIDC_TOKEN_REFUSED, OIDC_NO_GRANT, SIGN_IN_MISSES, or a code of the gateway's own.
+         */
+        get: operations["SessionService_FinishOIDC"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session/ways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the ways to sign in. */
+        get: operations["SessionService_ListWays"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/shared/{token}": {
         parameters: {
             query?: never;
@@ -1460,6 +1542,23 @@ export interface paths {
         get: operations["ObserverService_GetShared"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-ins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** CreateSignIn makes a code that signs one browser in, once. It is in the answer and nowhere else. */
+        post: operations["SessionService_CreateSignIn"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1985,6 +2084,27 @@ export interface components {
             /** @description See Production. */
             open_restricted?: boolean;
         };
+        CreateSignInRequest: {
+            /** @description Whom it is for, for the audit. */
+            note?: string;
+            /** @description Productions the session may act in; "*" is all. */
+            productions?: string[];
+            /** @description coordinator, oncall or admin. */
+            role?: string;
+        };
+        CreateSignInResponse: {
+            /** @description The code itself: said once, never stored. It belongs behind the # of the console's /sign-in, where no server sees it. */
+            code?: string;
+            /**
+             * Format: date-time
+             * @description Until when it can be used.
+             */
+            expires_at?: string | null;
+            /** @description Names the code without giving it away. */
+            id?: string;
+            productions?: string[];
+            role?: string;
+        };
         CreateTokenRequest: {
             /** @description Whose it is, for the audit. */
             note?: string;
@@ -2410,14 +2530,29 @@ export interface components {
             productions?: components["schemas"]["TopProduction"][];
             workers?: components["schemas"]["TopWorker"][];
         };
-        /** @description HistoryWeek sums up distributions that ended in one week, from Monday 00:00 UTC. */
+        /**
+         * @description HistoryWeek sums up distributions of one definition, or reported runs of one name, that ended in one week, from Monday
+         *     00:00 UTC.
+         */
         HistoryWeek: {
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description What functions said that they read and made.
+             */
             bytes_in?: string;
             /** Format: int64 */
             bytes_out?: string;
+            /**
+             * Format: int32
+             * @description Of so many of the distributions nothing said how much was read or made: they are not in bytes_in and bytes_out.
+             */
+            bytes_unknown?: number;
+            /** @description Of runs their name. */
             definition?: string;
-            /** Format: int32 */
+            /**
+             * Format: int32
+             * @description Runs are counted as distributions are, what they did of what they had to do as items.
+             */
             distributions?: number;
             /** Format: int32 */
             distributions_failed?: number;
@@ -2429,6 +2564,8 @@ export interface components {
             items?: string;
             /** Format: int64 */
             items_failed?: string;
+            /** distribution or run */
+            kind?: string;
             /** Format: int32 */
             late?: number;
             production?: string;
@@ -3154,6 +3291,31 @@ export interface components {
             hits?: components["schemas"]["Hit"][];
             next_page_token?: string;
         };
+        /** @description Who is signed in, of a browser. */
+        Session: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description To be sent as header X-Filigree-CSRF with each call that changes something. */
+            csrf_token: string;
+            /**
+             * Format: date-time
+             * @description When it ends unless it is used.
+             */
+            expires_at: string;
+            /** @description Names the session without giving it away; RevokeToken takes it. */
+            id: string;
+            /** @description Productions it may act in; "*" is all. */
+            productions: string[];
+            /** @enum {string} */
+            role: "coordinator" | "oncall" | "admin";
+            /** @description As whom the audit knows its calls. */
+            subject: string;
+            /**
+             * @description How they signed in.
+             * @enum {string}
+             */
+            way: "code" | "oidc";
+        };
         SetLimitBody: {
             limit?: components["schemas"]["Limit"] | null;
         };
@@ -3191,6 +3353,18 @@ export interface components {
             expires_at?: string | null;
             /** @description The whole address: shown once, kept nowhere. */
             url?: string;
+        };
+        /** @description A way to sign in. */
+        SignInWay: {
+            /** @description For people. */
+            name: string;
+            /** @description Where it begins; empty of codes. */
+            url: string;
+            /**
+             * @description code: POST /v1/session with what stands behind the # of a sign-in address; oidc: go to url.
+             * @enum {string}
+             */
+            way: "code" | "oidc";
         };
         Start: {
             definition?: string;
@@ -6074,6 +6248,147 @@ export interface operations {
             default: components["responses"]["Failure"];
         };
     };
+    SessionService_WhoIsSignedIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who is signed in. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    SessionService_SignIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description What stands behind the # of a sign-in address. */
+                    code: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Who is signed in now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    SessionService_SignOut: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The session's csrf_token. */
+                "X-Filigree-CSRF": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nobody is signed in. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    SessionService_StartOIDC: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where the browser goes. */
+            303: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    SessionService_FinishOIDC: {
+        parameters: {
+            query?: {
+                state?: string;
+                code?: string;
+                error?: string;
+                iss?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where the browser goes. */
+            303: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    SessionService_ListWays: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ways that there are here. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        ways: components["schemas"]["SignInWay"][];
+                    };
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
     ObserverService_GetShared: {
         parameters: {
             query?: {
@@ -6094,6 +6409,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["GetSharedResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    SessionService_CreateSignIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateSignInRequest"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreateSignInResponse"];
                 };
             };
             default: components["responses"]["Failure"];
