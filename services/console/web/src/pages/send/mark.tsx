@@ -13,7 +13,8 @@ const says: Record<string, string> = { name: "Name", email: "Address", company: 
 /** insert puts a field into the mark where the cursor stands, else on a line of its own at the end. */
 export function insert(field: string, draft: Draft, change: Change, area?: HTMLTextAreaElement | null) {
   const text = `{${field}}`;
-  if (!area || document.activeElement !== area && area.selectionStart === area.value.length) {
+  // Where the cursor was before the button was pressed; nowhere, if nobody has been in the field.
+  if (!area || area.dataset.been === undefined) {
     change({ mark: draft.mark ? `${draft.mark}${draft.mark.endsWith("\n") || draft.mark.endsWith(" ") ? "" : "\n"}${text}` : text });
     return;
   }
@@ -44,7 +45,7 @@ export function Mark({ draft: d, change, area }: { draft: Draft; change: Change;
     <Card title="The mark" actions={!plain && <Button size="small" look="quiet" onClick={() => change({ mark: defaultMark, layout: "diagonal", color: "", opacity: 0, size: 0, pages: "" })}>As usual</Button>}>
       <div className="stack">
         <Field label="Text on every page" wrong={wrongMark(d)} hint="What stands in braces is each person's own.">
-          {(a) => <Area {...a} ref={area} rows={Math.max(2, d.mark.split("\n").length)} value={d.mark} spellCheck={false} onChange={(e) => change({ mark: e.target.value })} />}
+          {(a) => <Area {...a} ref={area} onFocus={(e) => (e.currentTarget.dataset.been = "")} rows={Math.max(2, d.mark.split("\n").length)} value={d.mark} spellCheck={false} onChange={(e) => change({ mark: e.target.value })} />}
         </Field>
         <div className="row" role="group" aria-label="Put a field into the text">
           {fields.map((f) => (
