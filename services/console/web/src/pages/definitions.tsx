@@ -124,7 +124,7 @@ function Step({ d, step }: { d: Schemas["Definition"]; step: string }) {
   const indent = lines[from]!.indexOf("-");
   let until = from + 1;
   while (until < lines.length && (lines[until]!.trim() === "" || lines[until]!.search(/\S/) > indent)) until++;
-  return <Card title={<>What the source says of {step}, from line {from + 1}</>}><Source label={`Step ${step}`} text={lines.slice(from, until).map((l) => l.slice(indent)).join("\n").trimEnd()} /></Card>;
+  return <Card title={<>What the source says of {step}</>}><Source label={`Step ${step}`} from={from + 1} text={lines.slice(from, until).map((l) => l.slice(indent)).join("\n").trimEnd()} /></Card>;
 }
 
 function TheSource({ d }: { d: Schemas["Definition"] }) {

@@ -20,11 +20,11 @@ export function problemsOf(message: string): Problem[] {
 
 const linesOf = (text: string) => text.replace(/\n$/, "").split("\n");
 
-/** Source shows a text with its line numbers; comments are paler. A line's number is its address within the page. */
-export function Source({ text, label }: { text: string; label: string }) {
+/** Source shows a text with its line numbers; comments are paler. `from` is the number of its first line. */
+export function Source({ text, label, from = 1 }: { text: string; label: string; from?: number }) {
   return (
     <div className="source" role="region" aria-label={label} tabIndex={0}>
-      <ol>
+      <ol style={{ counterReset: `line ${from - 1}` }}>
         {linesOf(text).map((line, i) => (
           <li key={i} data-comment={/^\s*#/.test(line) || undefined}>{line || " "}</li>
         ))}

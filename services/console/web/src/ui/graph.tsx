@@ -20,7 +20,7 @@ export interface GraphNode {
 /** From, to, and what the arrow says when it is pointed at. */
 export type GraphEdge = [from: string, to: string, says?: string];
 
-const box = { width: 164, line: 17, gap: 18, way: 36 };
+const box = { width: 156, line: 17, gap: 18, way: 32 };
 
 /**
  * Graph draws boxes and the arrows between them, from left to right where there is room, else from above. It is read out as a
@@ -40,7 +40,9 @@ export function Graph(p: { label: string; nodes: GraphNode[]; edges: GraphEdge[]
   const plan = useMemo(() => layOut(p.nodes.map((n) => n.id), p.edges.map(([a, b]) => [a, b])), [key]);
   const lines = (n: GraphNode) => 1 + (n.sub ? 1 : 0) + (n.scope ? 1 : 0) + (n.notes?.length ?? 0);
   const height = 18 + Math.max(...p.nodes.map(lines), 1) * box.line;
-  const across = width === 0 || plan.layers * (box.width + box.way) - box.way <= width;
+  // A little smaller is better than from above.
+  const natural = plan.layers * (box.width + box.way) - box.way + 2;
+  const across = width === 0 || natural * 0.88 <= width;
   const step = across ? { layer: box.width + box.way, lane: height + box.gap } : { layer: height + box.way, lane: box.width + box.gap };
   // The centre of a lane in a layer.
   const at = (layer: number, lane: number): [number, number] => {
@@ -76,7 +78,7 @@ export function Graph(p: { label: string; nodes: GraphNode[]; edges: GraphEdge[]
   const byId = new Map(p.nodes.map((n) => [n.id, n]));
   return (
     <div className="graph" ref={frame}>
-      <svg width={size[0] + 2} height={size[1] + 2} viewBox={`-1 -1 ${size[0] + 2} ${size[1] + 2}`} role="group" aria-label={p.label}>
+      <svg {...(across ? { style: { maxWidth: size[0] + 2, width: "100%" } } : { width: size[0] + 2, height: size[1] + 2 })} viewBox={`-1 -1 ${size[0] + 2} ${size[1] + 2}`} role="group" aria-label={p.label}>
         <defs>
           {[arrow, `${arrow}-near`].map((id) => (
             <marker key={id} id={id} viewBox="0 0 8 8" refX="4" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">

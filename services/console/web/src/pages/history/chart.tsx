@@ -1,0 +1,67 @@
+import { useState } from "react";
+import type { Tone } from "../../words";
+
+export interface Series {
+  name: string;
+  /** By week; null where there is nothing to say. */
+  values: (number | null)[];
+  tone: Tone;
+  /** Drawn as a line, else as columns. */
+  line?: boolean;
+}
+
+const [width, height, foot] = [320, 110, 16];
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+
+/** round is the next number that reads well, above n. */
+function round(n: number): number {
+  if (n <= 0) return 1;
+  const ten = 10 ** Math.floor(Math.log10(n));
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((f) => f * ten).find((v) => v >= n) ?? 10 * ten;
+}
+
+/** Chart draws a few weeks small; what a week says stands above while it is pointed at, else the last week's. The table has all numbers. */
+export function Chart(p: { label: string; weeks: string[]; series: Series[]; say: (v: number) => string }) {
+  const [at, setAt] = useState<number>();
+  const n = p.weeks.length;
+  const most = round(Math.max(0, ...p.series.flatMap((s) => s.values.map((v) => v ?? 0))));
+  const step = width / n;
+  const y = (v: number) => height - (v / most) * (height - 6);
+  const shown = at ?? n - 1;
+  const columns = p.series.filter((s) => !s.line);
+  return (
+    <figure className="chart">
+      <figcaption className="asides number">
+        <span className="soft">{at === undefined ? "This week" : `Week from ${day.format(new Date(p.weeks[shown]!))}`}</span>
+        {p.series.map((s) => {
+          const v = s.values[shown];
+          return <span key={s.name} data-tone={s.tone} className="key">{v === null || v === undefined ? "–" : p.say(v)} {p.series.length > 1 && s.name}</span>;
+        })}
+      </figcaption>
+      <svg viewBox={`0 0 ${width} ${height + foot}`} role="img" aria-label={`${p.label}, by week: ${p.series.map((s) => `${s.name} ${s.values.map((v) => (v === null ? "none" : p.say(v))).join(", ")}`).join("; ")}`} onPointerLeave={() => setAt(undefined)}>
+        <line x1="0" x2={width} y1={y(most)} y2={y(most)} className="grid" />
+        <line x1="0" x2={width} y1={y(most / 2)} y2={y(most / 2)} className="grid" />
+        <line x1="0" x2={width} y1={height} y2={height} className="ground" />
+        <text x={width} y={y(most) + 10} textAnchor="end">{p.say(most)}</text>
+        {at !== undefined && <rect x={at * step} y="0" width={step} height={height} className="here" />}
+        {columns.map((s) =>
+          s.values.map((v, i) => {
+            if (!v) return null;
+            // One behind the other: what failed is a part of what ended.
+            const w = Math.min(step * 0.66, 26);
+            return <rect key={`${s.name} ${i}`} x={i * step + (step - w) / 2} y={y(v)} width={w} height={Math.max(1.5, height - y(v))} rx={Math.min(2.5, w / 3)} className="column" data-tone={s.tone} />;
+          }),
+        )}
+        {p.series.filter((s) => s.line).map((s) => (
+          <g key={s.name} data-tone={s.tone} className="curve">
+            <polyline points={s.values.map((v, i) => (v === null ? null : `${i * step + step / 2},${y(v)}`)).filter(Boolean).join(" ")} />
+            {s.values.map((v, i) => v !== null && <circle key={i} cx={i * step + step / 2} cy={y(v)} r={i === at ? 4 : n > 30 ? 0 : 2.5} />)}
+          </g>
+        ))}
+        <text x="0" y={height + foot - 3}>{day.format(new Date(p.weeks[0]!))}</text>
+        {n > 1 && <text x={width} y={height + foot - 3} textAnchor="end">{day.format(new Date(p.weeks[n - 1]!))}</text>}
+        {p.weeks.map((w, i) => <rect key={w} x={i * step} y="0" width={step} height={height} fill="transparent" onPointerEnter={() => setAt(i)} />)}
+      </svg>
+    </figure>
+  );
+}
