@@ -1287,253 +1287,6 @@ func (x *CreateDistributionResponse) GetDistribution() *Distribution {
 	return nil
 }
 
-type CheckDistributionRequest struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Production string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
-	// As of CreateDistribution; what breaks its rules is a finding.
-	Distribution  *CreateDistributionRequest `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CheckDistributionRequest) Reset() {
-	*x = CheckDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CheckDistributionRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CheckDistributionRequest) ProtoMessage() {}
-
-func (x *CheckDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CheckDistributionRequest.ProtoReflect.Descriptor instead.
-func (*CheckDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *CheckDistributionRequest) GetProduction() string {
-	if x != nil {
-		return x.Production
-	}
-	return ""
-}
-
-func (x *CheckDistributionRequest) GetDistribution() *CreateDistributionRequest {
-	if x != nil {
-		return x.Distribution
-	}
-	return nil
-}
-
-type CheckDistributionResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Creating it would be refused; findings say why.
-	Refused bool `protobuf:"varint,1,opt,name=refused,proto3" json:"refused,omitempty"`
-	// What it would be, as far as lists and addresses can be read.
-	Files      int32 `protobuf:"varint,2,opt,name=files,proto3" json:"files,omitempty"`
-	Recipients int32 `protobuf:"varint,3,opt,name=recipients,proto3" json:"recipients,omitempty"`
-	Items      int32 `protobuf:"varint,4,opt,name=items,proto3" json:"items,omitempty"`
-	// Bytes of the documents as uploaded that each recipient gets, and all of them together; copies are a little larger.
-	BytesEach  int64 `protobuf:"varint,5,opt,name=bytes_each,json=bytesEach,proto3" json:"bytes_each,omitempty"`
-	BytesTotal int64 `protobuf:"varint,6,opt,name=bytes_total,json=bytesTotal,proto3" json:"bytes_total,omitempty"`
-	// At most 1,000.
-	Findings []*Finding `protobuf:"bytes,7,rep,name=findings,proto3" json:"findings,omitempty"`
-	// Findings beyond those.
-	LeftOut       int32 `protobuf:"varint,8,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CheckDistributionResponse) Reset() {
-	*x = CheckDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CheckDistributionResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CheckDistributionResponse) ProtoMessage() {}
-
-func (x *CheckDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CheckDistributionResponse.ProtoReflect.Descriptor instead.
-func (*CheckDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *CheckDistributionResponse) GetRefused() bool {
-	if x != nil {
-		return x.Refused
-	}
-	return false
-}
-
-func (x *CheckDistributionResponse) GetFiles() int32 {
-	if x != nil {
-		return x.Files
-	}
-	return 0
-}
-
-func (x *CheckDistributionResponse) GetRecipients() int32 {
-	if x != nil {
-		return x.Recipients
-	}
-	return 0
-}
-
-func (x *CheckDistributionResponse) GetItems() int32 {
-	if x != nil {
-		return x.Items
-	}
-	return 0
-}
-
-func (x *CheckDistributionResponse) GetBytesEach() int64 {
-	if x != nil {
-		return x.BytesEach
-	}
-	return 0
-}
-
-func (x *CheckDistributionResponse) GetBytesTotal() int64 {
-	if x != nil {
-		return x.BytesTotal
-	}
-	return 0
-}
-
-func (x *CheckDistributionResponse) GetFindings() []*Finding {
-	if x != nil {
-		return x.Findings
-	}
-	return nil
-}
-
-func (x *CheckDistributionResponse) GetLeftOut() int32 {
-	if x != nil {
-		return x.LeftOut
-	}
-	return 0
-}
-
-// Finding is one thing about a distribution that a person should know before it is created.
-type Finding struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Stable: RECIPIENT_INVALID, ADDRESS_TYPO, RECIPIENT_MERGED, FILE_NOT_INSPECTED, and the codes of CreateDistribution.
-	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// refuses: it would not be created; warns: something of it would fail, or looks wrong; tells: good to know.
-	Severity string `protobuf:"bytes,2,opt,name=severity,proto3" json:"severity,omitempty"`
-	Message  string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	// Whom it is about; empty when nobody.
-	Name  string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
-	Email string `protobuf:"bytes,5,opt,name=email,proto3" json:"email,omitempty"`
-	// The file it is about, by its SHA-256; empty when none.
-	File          string `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Finding) Reset() {
-	*x = Finding{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Finding) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Finding) ProtoMessage() {}
-
-func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Finding.ProtoReflect.Descriptor instead.
-func (*Finding) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *Finding) GetCode() string {
-	if x != nil {
-		return x.Code
-	}
-	return ""
-}
-
-func (x *Finding) GetSeverity() string {
-	if x != nil {
-		return x.Severity
-	}
-	return ""
-}
-
-func (x *Finding) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
-}
-
-func (x *Finding) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Finding) GetEmail() string {
-	if x != nil {
-		return x.Email
-	}
-	return ""
-}
-
-func (x *Finding) GetFile() string {
-	if x != nil {
-		return x.File
-	}
-	return ""
-}
-
 type GetDistributionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
@@ -1544,7 +1297,7 @@ type GetDistributionRequest struct {
 
 func (x *GetDistributionRequest) Reset() {
 	*x = GetDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1309,7 @@ func (x *GetDistributionRequest) String() string {
 func (*GetDistributionRequest) ProtoMessage() {}
 
 func (x *GetDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1322,7 @@ func (x *GetDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionRequest.ProtoReflect.Descriptor instead.
 func (*GetDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{16}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetDistributionRequest) GetProduction() string {
@@ -1595,7 +1348,7 @@ type GetDistributionResponse struct {
 
 func (x *GetDistributionResponse) Reset() {
 	*x = GetDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1607,7 +1360,7 @@ func (x *GetDistributionResponse) String() string {
 func (*GetDistributionResponse) ProtoMessage() {}
 
 func (x *GetDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1620,7 +1373,7 @@ func (x *GetDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionResponse.ProtoReflect.Descriptor instead.
 func (*GetDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{17}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetDistributionResponse) GetDistribution() *Distribution {
@@ -1641,7 +1394,7 @@ type ListDistributionsRequest struct {
 
 func (x *ListDistributionsRequest) Reset() {
 	*x = ListDistributionsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1653,7 +1406,7 @@ func (x *ListDistributionsRequest) String() string {
 func (*ListDistributionsRequest) ProtoMessage() {}
 
 func (x *ListDistributionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1666,7 +1419,7 @@ func (x *ListDistributionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDistributionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDistributionsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{18}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListDistributionsRequest) GetProduction() string {
@@ -1700,7 +1453,7 @@ type ListDistributionsResponse struct {
 
 func (x *ListDistributionsResponse) Reset() {
 	*x = ListDistributionsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1712,7 +1465,7 @@ func (x *ListDistributionsResponse) String() string {
 func (*ListDistributionsResponse) ProtoMessage() {}
 
 func (x *ListDistributionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1725,7 +1478,7 @@ func (x *ListDistributionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDistributionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDistributionsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{19}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListDistributionsResponse) GetDistributions() []*Distribution {
@@ -1756,7 +1509,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +1521,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +1534,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{20}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Error) GetCode() string {
@@ -1823,7 +1576,7 @@ type StepView struct {
 
 func (x *StepView) Reset() {
 	*x = StepView{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +1588,7 @@ func (x *StepView) String() string {
 func (*StepView) ProtoMessage() {}
 
 func (x *StepView) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +1601,7 @@ func (x *StepView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepView.ProtoReflect.Descriptor instead.
 func (*StepView) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{21}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StepView) GetName() string {
@@ -1928,7 +1681,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +1693,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +1706,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{22}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Item) GetId() string {
@@ -2031,7 +1784,7 @@ type RecipientRef struct {
 
 func (x *RecipientRef) Reset() {
 	*x = RecipientRef{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +1796,7 @@ func (x *RecipientRef) String() string {
 func (*RecipientRef) ProtoMessage() {}
 
 func (x *RecipientRef) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +1809,7 @@ func (x *RecipientRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientRef.ProtoReflect.Descriptor instead.
 func (*RecipientRef) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{23}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RecipientRef) GetId() string {
@@ -2094,7 +1847,7 @@ type ListItemsRequest struct {
 
 func (x *ListItemsRequest) Reset() {
 	*x = ListItemsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +1859,7 @@ func (x *ListItemsRequest) String() string {
 func (*ListItemsRequest) ProtoMessage() {}
 
 func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +1872,7 @@ func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsRequest.ProtoReflect.Descriptor instead.
 func (*ListItemsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{24}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListItemsRequest) GetProduction() string {
@@ -2167,7 +1920,7 @@ type ListItemsResponse struct {
 
 func (x *ListItemsResponse) Reset() {
 	*x = ListItemsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +1932,7 @@ func (x *ListItemsResponse) String() string {
 func (*ListItemsResponse) ProtoMessage() {}
 
 func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +1945,7 @@ func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsResponse.ProtoReflect.Descriptor instead.
 func (*ListItemsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{25}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListItemsResponse) GetItems() []*Item {
@@ -2226,7 +1979,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2238,7 +1991,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2251,7 +2004,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{26}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Recipient) GetId() string {
@@ -2335,7 +2088,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2100,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2113,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{27}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Delivery) GetChannel() string {
@@ -2459,7 +2212,7 @@ type ListRecipientsRequest struct {
 
 func (x *ListRecipientsRequest) Reset() {
 	*x = ListRecipientsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2224,7 @@ func (x *ListRecipientsRequest) String() string {
 func (*ListRecipientsRequest) ProtoMessage() {}
 
 func (x *ListRecipientsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2237,7 @@ func (x *ListRecipientsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecipientsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{28}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListRecipientsRequest) GetProduction() string {
@@ -2525,7 +2278,7 @@ type ListRecipientsResponse struct {
 
 func (x *ListRecipientsResponse) Reset() {
 	*x = ListRecipientsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2290,7 @@ func (x *ListRecipientsResponse) String() string {
 func (*ListRecipientsResponse) ProtoMessage() {}
 
 func (x *ListRecipientsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2303,7 @@ func (x *ListRecipientsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecipientsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{29}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListRecipientsResponse) GetRecipients() []*Recipient {
@@ -2573,7 +2326,8 @@ type Event struct {
 	// Ordered within the distribution.
 	Id   string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// accepted planned started attempt paused resumed cancel_requested stopped retry_requested retry resend ended
+	// accepted planned started attempt paused resumed cancel_requested stopped retry_requested retry resend skip_requested skip
+	// skipped end_requested cancelled ended
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// For an attempt: the step, what it was about, which attempt, by whom, from when, and how it ended.
 	Step string `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
@@ -2600,7 +2354,7 @@ type Event struct {
 	RetryAt *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"`
 	// Of an attempt to deliver that failed for good, the state that the delivery entered.
 	Delivery string `protobuf:"bytes,19,opt,name=delivery,proto3" json:"delivery,omitempty"`
-	// Of a retry or resend, the steps that run again or wait again: "i1.7/watermark".
+	// Of a retry, resend or skip, the steps that run again or wait again: "i1.7/watermark".
 	Again         []string `protobuf:"bytes,20,rep,name=again,proto3" json:"again,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2608,7 +2362,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2374,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2387,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{30}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Event) GetId() string {
@@ -2788,7 +2542,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2800,7 +2554,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2813,7 +2567,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{31}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListEventsRequest) GetProduction() string {
@@ -2854,7 +2608,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2866,7 +2620,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2879,7 +2633,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{32}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListEventsResponse) GetEvents() []*Event {
@@ -2896,130 +2650,6 @@ func (x *ListEventsResponse) GetNextPageToken() string {
 	return ""
 }
 
-type ArchivedDistributionRequest struct {
-	state        protoimpl.MessageState `protogen:"open.v1"`
-	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
-	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
-	// The end that the archive is of.
-	EndedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
-	// Id of the last event that the archive has.
-	LastEvent string `protobuf:"bytes,4,opt,name=last_event,json=lastEvent,proto3" json:"last_event,omitempty"`
-	// SHA-256 of the archive's last segment, in hexadecimal, as it was read back.
-	Sha256        string `protobuf:"bytes,5,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ArchivedDistributionRequest) Reset() {
-	*x = ArchivedDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ArchivedDistributionRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ArchivedDistributionRequest) ProtoMessage() {}
-
-func (x *ArchivedDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ArchivedDistributionRequest.ProtoReflect.Descriptor instead.
-func (*ArchivedDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{33}
-}
-
-func (x *ArchivedDistributionRequest) GetProduction() string {
-	if x != nil {
-		return x.Production
-	}
-	return ""
-}
-
-func (x *ArchivedDistributionRequest) GetDistribution() string {
-	if x != nil {
-		return x.Distribution
-	}
-	return ""
-}
-
-func (x *ArchivedDistributionRequest) GetEndedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.EndedAt
-	}
-	return nil
-}
-
-func (x *ArchivedDistributionRequest) GetLastEvent() string {
-	if x != nil {
-		return x.LastEvent
-	}
-	return ""
-}
-
-func (x *ArchivedDistributionRequest) GetSha256() string {
-	if x != nil {
-		return x.Sha256
-	}
-	return ""
-}
-
-type ArchivedDistributionResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Something happened after the last event that the archive has: there is more to archive.
-	More          bool `protobuf:"varint,1,opt,name=more,proto3" json:"more,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ArchivedDistributionResponse) Reset() {
-	*x = ArchivedDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ArchivedDistributionResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ArchivedDistributionResponse) ProtoMessage() {}
-
-func (x *ArchivedDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ArchivedDistributionResponse.ProtoReflect.Descriptor instead.
-func (*ArchivedDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{34}
-}
-
-func (x *ArchivedDistributionResponse) GetMore() bool {
-	if x != nil {
-		return x.More
-	}
-	return false
-}
-
 type CancelDistributionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
@@ -3030,7 +2660,7 @@ type CancelDistributionRequest struct {
 
 func (x *CancelDistributionRequest) Reset() {
 	*x = CancelDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3042,7 +2672,7 @@ func (x *CancelDistributionRequest) String() string {
 func (*CancelDistributionRequest) ProtoMessage() {}
 
 func (x *CancelDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3055,7 +2685,7 @@ func (x *CancelDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelDistributionRequest.ProtoReflect.Descriptor instead.
 func (*CancelDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{35}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CancelDistributionRequest) GetProduction() string {
@@ -3081,7 +2711,7 @@ type CancelDistributionResponse struct {
 
 func (x *CancelDistributionResponse) Reset() {
 	*x = CancelDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3093,7 +2723,7 @@ func (x *CancelDistributionResponse) String() string {
 func (*CancelDistributionResponse) ProtoMessage() {}
 
 func (x *CancelDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3106,7 +2736,7 @@ func (x *CancelDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelDistributionResponse.ProtoReflect.Descriptor instead.
 func (*CancelDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{36}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CancelDistributionResponse) GetDistribution() *Distribution {
@@ -3141,7 +2771,7 @@ type RetryDistributionRequest struct {
 
 func (x *RetryDistributionRequest) Reset() {
 	*x = RetryDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3153,7 +2783,7 @@ func (x *RetryDistributionRequest) String() string {
 func (*RetryDistributionRequest) ProtoMessage() {}
 
 func (x *RetryDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3166,7 +2796,7 @@ func (x *RetryDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDistributionRequest.ProtoReflect.Descriptor instead.
 func (*RetryDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{37}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RetryDistributionRequest) GetProduction() string {
@@ -3227,7 +2857,7 @@ type RetryDistributionResponse struct {
 
 func (x *RetryDistributionResponse) Reset() {
 	*x = RetryDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3239,7 +2869,7 @@ func (x *RetryDistributionResponse) String() string {
 func (*RetryDistributionResponse) ProtoMessage() {}
 
 func (x *RetryDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3252,10 +2882,142 @@ func (x *RetryDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDistributionResponse.ProtoReflect.Descriptor instead.
 func (*RetryDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{38}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RetryDistributionResponse) GetDistribution() *Distribution {
+	if x != nil {
+		return x.Distribution
+	}
+	return nil
+}
+
+type EndFailingRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// skip, cancel
+	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
+	// Only these recipients' ("<distribution>.r7"); empty: all, and what fails of files and of the distribution itself.
+	Recipients []string `protobuf:"bytes,4,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	// Of a skip, only this step, and only where it failed with this code; empty: any. A cancel of all recipients looks at them,
+	// too: it cancels what has not ended of those of whom such a step failed or waits for another try.
+	Step          string `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	Code          string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndFailingRequest) Reset() {
+	*x = EndFailingRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndFailingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndFailingRequest) ProtoMessage() {}
+
+func (x *EndFailingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndFailingRequest.ProtoReflect.Descriptor instead.
+func (*EndFailingRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *EndFailingRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *EndFailingRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *EndFailingRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *EndFailingRequest) GetRecipients() []string {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+func (x *EndFailingRequest) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *EndFailingRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+type EndFailingResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Distribution  *Distribution          `protobuf:"bytes,1,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndFailingResponse) Reset() {
+	*x = EndFailingResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndFailingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndFailingResponse) ProtoMessage() {}
+
+func (x *EndFailingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndFailingResponse.ProtoReflect.Descriptor instead.
+func (*EndFailingResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *EndFailingResponse) GetDistribution() *Distribution {
 	if x != nil {
 		return x.Distribution
 	}
@@ -3280,7 +3042,7 @@ type ResendRecipientRequest struct {
 
 func (x *ResendRecipientRequest) Reset() {
 	*x = ResendRecipientRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3292,7 +3054,7 @@ func (x *ResendRecipientRequest) String() string {
 func (*ResendRecipientRequest) ProtoMessage() {}
 
 func (x *ResendRecipientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3305,7 +3067,7 @@ func (x *ResendRecipientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendRecipientRequest.ProtoReflect.Descriptor instead.
 func (*ResendRecipientRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{39}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ResendRecipientRequest) GetProduction() string {
@@ -3359,7 +3121,7 @@ type ResendRecipientResponse struct {
 
 func (x *ResendRecipientResponse) Reset() {
 	*x = ResendRecipientResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3371,7 +3133,7 @@ func (x *ResendRecipientResponse) String() string {
 func (*ResendRecipientResponse) ProtoMessage() {}
 
 func (x *ResendRecipientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3384,7 +3146,7 @@ func (x *ResendRecipientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendRecipientResponse.ProtoReflect.Descriptor instead.
 func (*ResendRecipientResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{40}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ResendRecipientResponse) GetRecipient() *Recipient {
@@ -3404,7 +3166,7 @@ type RevokeDistributionRequest struct {
 
 func (x *RevokeDistributionRequest) Reset() {
 	*x = RevokeDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3416,7 +3178,7 @@ func (x *RevokeDistributionRequest) String() string {
 func (*RevokeDistributionRequest) ProtoMessage() {}
 
 func (x *RevokeDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3429,7 +3191,7 @@ func (x *RevokeDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDistributionRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{41}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RevokeDistributionRequest) GetProduction() string {
@@ -3459,7 +3221,7 @@ type RevokeDistributionResponse struct {
 
 func (x *RevokeDistributionResponse) Reset() {
 	*x = RevokeDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3471,7 +3233,7 @@ func (x *RevokeDistributionResponse) String() string {
 func (*RevokeDistributionResponse) ProtoMessage() {}
 
 func (x *RevokeDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3484,7 +3246,7 @@ func (x *RevokeDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDistributionResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{42}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RevokeDistributionResponse) GetLinksRevoked() int32 {
@@ -3520,7 +3282,7 @@ type WatchDistributionRequest struct {
 
 func (x *WatchDistributionRequest) Reset() {
 	*x = WatchDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3532,7 +3294,7 @@ func (x *WatchDistributionRequest) String() string {
 func (*WatchDistributionRequest) ProtoMessage() {}
 
 func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3545,7 +3307,7 @@ func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionRequest.ProtoReflect.Descriptor instead.
 func (*WatchDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{43}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *WatchDistributionRequest) GetProduction() string {
@@ -3580,7 +3342,7 @@ type WatchDistributionResponse struct {
 
 func (x *WatchDistributionResponse) Reset() {
 	*x = WatchDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3592,7 +3354,7 @@ func (x *WatchDistributionResponse) String() string {
 func (*WatchDistributionResponse) ProtoMessage() {}
 
 func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3605,7 +3367,7 @@ func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionResponse.ProtoReflect.Descriptor instead.
 func (*WatchDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{44}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *WatchDistributionResponse) GetCursor() string {
@@ -3636,7 +3398,7 @@ type GetArtifactRequest struct {
 
 func (x *GetArtifactRequest) Reset() {
 	*x = GetArtifactRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3648,7 +3410,7 @@ func (x *GetArtifactRequest) String() string {
 func (*GetArtifactRequest) ProtoMessage() {}
 
 func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3661,7 +3423,7 @@ func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactRequest.ProtoReflect.Descriptor instead.
 func (*GetArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{45}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetArtifactRequest) GetProduction() string {
@@ -3707,7 +3469,7 @@ type GetArtifactResponse struct {
 
 func (x *GetArtifactResponse) Reset() {
 	*x = GetArtifactResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3719,7 +3481,7 @@ func (x *GetArtifactResponse) String() string {
 func (*GetArtifactResponse) ProtoMessage() {}
 
 func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3732,7 +3494,7 @@ func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactResponse.ProtoReflect.Descriptor instead.
 func (*GetArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{46}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetArtifactResponse) GetKey() string {
@@ -3780,7 +3542,7 @@ type PauseDistributionRequest struct {
 
 func (x *PauseDistributionRequest) Reset() {
 	*x = PauseDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3792,7 +3554,7 @@ func (x *PauseDistributionRequest) String() string {
 func (*PauseDistributionRequest) ProtoMessage() {}
 
 func (x *PauseDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3805,7 +3567,7 @@ func (x *PauseDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDistributionRequest.ProtoReflect.Descriptor instead.
 func (*PauseDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{47}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PauseDistributionRequest) GetProduction() string {
@@ -3831,7 +3593,7 @@ type PauseDistributionResponse struct {
 
 func (x *PauseDistributionResponse) Reset() {
 	*x = PauseDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3843,7 +3605,7 @@ func (x *PauseDistributionResponse) String() string {
 func (*PauseDistributionResponse) ProtoMessage() {}
 
 func (x *PauseDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3856,7 +3618,7 @@ func (x *PauseDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDistributionResponse.ProtoReflect.Descriptor instead.
 func (*PauseDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{48}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PauseDistributionResponse) GetDistribution() *Distribution {
@@ -3876,7 +3638,7 @@ type ResumeDistributionRequest struct {
 
 func (x *ResumeDistributionRequest) Reset() {
 	*x = ResumeDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3888,7 +3650,7 @@ func (x *ResumeDistributionRequest) String() string {
 func (*ResumeDistributionRequest) ProtoMessage() {}
 
 func (x *ResumeDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3901,7 +3663,7 @@ func (x *ResumeDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDistributionRequest.ProtoReflect.Descriptor instead.
 func (*ResumeDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{49}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ResumeDistributionRequest) GetProduction() string {
@@ -3927,7 +3689,7 @@ type ResumeDistributionResponse struct {
 
 func (x *ResumeDistributionResponse) Reset() {
 	*x = ResumeDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3939,7 +3701,7 @@ func (x *ResumeDistributionResponse) String() string {
 func (*ResumeDistributionResponse) ProtoMessage() {}
 
 func (x *ResumeDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3952,7 +3714,7 @@ func (x *ResumeDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDistributionResponse.ProtoReflect.Descriptor instead.
 func (*ResumeDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{50}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ResumeDistributionResponse) GetDistribution() *Distribution {
@@ -3974,7 +3736,7 @@ type GetDistributionGraphRequest struct {
 
 func (x *GetDistributionGraphRequest) Reset() {
 	*x = GetDistributionGraphRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3986,7 +3748,7 @@ func (x *GetDistributionGraphRequest) String() string {
 func (*GetDistributionGraphRequest) ProtoMessage() {}
 
 func (x *GetDistributionGraphRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3999,7 +3761,7 @@ func (x *GetDistributionGraphRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionGraphRequest.ProtoReflect.Descriptor instead.
 func (*GetDistributionGraphRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{51}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GetDistributionGraphRequest) GetProduction() string {
@@ -4032,7 +3794,7 @@ type GetDistributionGraphResponse struct {
 
 func (x *GetDistributionGraphResponse) Reset() {
 	*x = GetDistributionGraphResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4044,7 +3806,7 @@ func (x *GetDistributionGraphResponse) String() string {
 func (*GetDistributionGraphResponse) ProtoMessage() {}
 
 func (x *GetDistributionGraphResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4057,7 +3819,7 @@ func (x *GetDistributionGraphResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionGraphResponse.ProtoReflect.Descriptor instead.
 func (*GetDistributionGraphResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{52}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetDistributionGraphResponse) GetText() string {
@@ -4097,7 +3859,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4109,7 +3871,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4122,7 +3884,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{53}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Batch) GetId() string {
@@ -4248,7 +4010,7 @@ type BatchFilter struct {
 
 func (x *BatchFilter) Reset() {
 	*x = BatchFilter{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4260,7 +4022,7 @@ func (x *BatchFilter) String() string {
 func (*BatchFilter) ProtoMessage() {}
 
 func (x *BatchFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4273,7 +4035,7 @@ func (x *BatchFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchFilter.ProtoReflect.Descriptor instead.
 func (*BatchFilter) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{54}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *BatchFilter) GetStates() []string {
@@ -4331,7 +4093,7 @@ type CreateBatchRequest struct {
 
 func (x *CreateBatchRequest) Reset() {
 	*x = CreateBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4343,7 +4105,7 @@ func (x *CreateBatchRequest) String() string {
 func (*CreateBatchRequest) ProtoMessage() {}
 
 func (x *CreateBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4356,7 +4118,7 @@ func (x *CreateBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBatchRequest.ProtoReflect.Descriptor instead.
 func (*CreateBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{55}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CreateBatchRequest) GetProduction() string {
@@ -4396,7 +4158,7 @@ type CreateBatchResponse struct {
 
 func (x *CreateBatchResponse) Reset() {
 	*x = CreateBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4408,7 +4170,7 @@ func (x *CreateBatchResponse) String() string {
 func (*CreateBatchResponse) ProtoMessage() {}
 
 func (x *CreateBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4421,7 +4183,7 @@ func (x *CreateBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBatchResponse.ProtoReflect.Descriptor instead.
 func (*CreateBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{56}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CreateBatchResponse) GetBatch() *Batch {
@@ -4441,7 +4203,7 @@ type GetBatchRequest struct {
 
 func (x *GetBatchRequest) Reset() {
 	*x = GetBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4453,7 +4215,7 @@ func (x *GetBatchRequest) String() string {
 func (*GetBatchRequest) ProtoMessage() {}
 
 func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4466,7 +4228,7 @@ func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchRequest.ProtoReflect.Descriptor instead.
 func (*GetBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{57}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GetBatchRequest) GetProduction() string {
@@ -4492,7 +4254,7 @@ type GetBatchResponse struct {
 
 func (x *GetBatchResponse) Reset() {
 	*x = GetBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4504,7 +4266,7 @@ func (x *GetBatchResponse) String() string {
 func (*GetBatchResponse) ProtoMessage() {}
 
 func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4517,7 +4279,7 @@ func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchResponse.ProtoReflect.Descriptor instead.
 func (*GetBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{58}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *GetBatchResponse) GetBatch() *Batch {
@@ -4538,7 +4300,7 @@ type ListBatchesRequest struct {
 
 func (x *ListBatchesRequest) Reset() {
 	*x = ListBatchesRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4550,7 +4312,7 @@ func (x *ListBatchesRequest) String() string {
 func (*ListBatchesRequest) ProtoMessage() {}
 
 func (x *ListBatchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4563,7 +4325,7 @@ func (x *ListBatchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBatchesRequest.ProtoReflect.Descriptor instead.
 func (*ListBatchesRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{59}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListBatchesRequest) GetProduction() string {
@@ -4597,7 +4359,7 @@ type ListBatchesResponse struct {
 
 func (x *ListBatchesResponse) Reset() {
 	*x = ListBatchesResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4609,7 +4371,7 @@ func (x *ListBatchesResponse) String() string {
 func (*ListBatchesResponse) ProtoMessage() {}
 
 func (x *ListBatchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4622,7 +4384,7 @@ func (x *ListBatchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBatchesResponse.ProtoReflect.Descriptor instead.
 func (*ListBatchesResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{60}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListBatchesResponse) GetBatches() []*Batch {
@@ -4649,7 +4411,7 @@ type PauseBatchRequest struct {
 
 func (x *PauseBatchRequest) Reset() {
 	*x = PauseBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4661,7 +4423,7 @@ func (x *PauseBatchRequest) String() string {
 func (*PauseBatchRequest) ProtoMessage() {}
 
 func (x *PauseBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4674,7 +4436,7 @@ func (x *PauseBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseBatchRequest.ProtoReflect.Descriptor instead.
 func (*PauseBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{61}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *PauseBatchRequest) GetProduction() string {
@@ -4700,7 +4462,7 @@ type PauseBatchResponse struct {
 
 func (x *PauseBatchResponse) Reset() {
 	*x = PauseBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4712,7 +4474,7 @@ func (x *PauseBatchResponse) String() string {
 func (*PauseBatchResponse) ProtoMessage() {}
 
 func (x *PauseBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4725,7 +4487,7 @@ func (x *PauseBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseBatchResponse.ProtoReflect.Descriptor instead.
 func (*PauseBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{62}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *PauseBatchResponse) GetBatch() *Batch {
@@ -4745,7 +4507,7 @@ type ResumeBatchRequest struct {
 
 func (x *ResumeBatchRequest) Reset() {
 	*x = ResumeBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4757,7 +4519,7 @@ func (x *ResumeBatchRequest) String() string {
 func (*ResumeBatchRequest) ProtoMessage() {}
 
 func (x *ResumeBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4770,7 +4532,7 @@ func (x *ResumeBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeBatchRequest.ProtoReflect.Descriptor instead.
 func (*ResumeBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{63}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ResumeBatchRequest) GetProduction() string {
@@ -4796,7 +4558,7 @@ type ResumeBatchResponse struct {
 
 func (x *ResumeBatchResponse) Reset() {
 	*x = ResumeBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[64]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4808,7 +4570,7 @@ func (x *ResumeBatchResponse) String() string {
 func (*ResumeBatchResponse) ProtoMessage() {}
 
 func (x *ResumeBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[64]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4821,7 +4583,7 @@ func (x *ResumeBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeBatchResponse.ProtoReflect.Descriptor instead.
 func (*ResumeBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{64}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ResumeBatchResponse) GetBatch() *Batch {
@@ -4978,32 +4740,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +
 	"\x1aCreateDistributionResponse\x12J\n" +
-	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\xa6\x01\n" +
-	"\x18CheckDistributionRequest\x12)\n" +
-	"\n" +
-	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
-	"production\x12_\n" +
-	"\fdistribution\x18\x02 \x01(\v23.filigree.distribution.v1.CreateDistributionRequestB\x06\xbaH\x03\xd8\x01\x03R\fdistribution\"\x9b\x02\n" +
-	"\x19CheckDistributionResponse\x12\x18\n" +
-	"\arefused\x18\x01 \x01(\bR\arefused\x12\x14\n" +
-	"\x05files\x18\x02 \x01(\x05R\x05files\x12\x1e\n" +
-	"\n" +
-	"recipients\x18\x03 \x01(\x05R\n" +
-	"recipients\x12\x14\n" +
-	"\x05items\x18\x04 \x01(\x05R\x05items\x12\x1d\n" +
-	"\n" +
-	"bytes_each\x18\x05 \x01(\x03R\tbytesEach\x12\x1f\n" +
-	"\vbytes_total\x18\x06 \x01(\x03R\n" +
-	"bytesTotal\x12=\n" +
-	"\bfindings\x18\a \x03(\v2!.filigree.distribution.v1.FindingR\bfindings\x12\x19\n" +
-	"\bleft_out\x18\b \x01(\x05R\aleftOut\"\x91\x01\n" +
-	"\aFinding\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
-	"\bseverity\x18\x02 \x01(\tR\bseverity\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\x12\x14\n" +
-	"\x05email\x18\x05 \x01(\tR\x05email\x12\x12\n" +
-	"\x04file\x18\x06 \x01(\tR\x04file\"r\n" +
+	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"r\n" +
 	"\x16GetDistributionRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -5140,18 +4877,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"u\n" +
 	"\x12ListEventsResponse\x127\n" +
 	"\x06events\x18\x01 \x03(\v2\x1f.filigree.distribution.v1.EventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa6\x02\n" +
-	"\x1bArchivedDistributionRequest\x12)\n" +
-	"\n" +
-	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
-	"production\x12-\n" +
-	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12=\n" +
-	"\bended_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aendedAt\x12?\n" +
-	"\n" +
-	"last_event\x18\x04 \x01(\tB \xbaH\x1dr\x1b2\x19^[0-9]{1,19}-[0-9]{1,19}$R\tlastEvent\x12-\n" +
-	"\x06sha256\x18\x05 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\"2\n" +
-	"\x1cArchivedDistributionResponse\x12\x12\n" +
-	"\x04more\x18\x01 \x01(\bR\x04more\"u\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n" +
 	"\x19CancelDistributionRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -5173,6 +4899,19 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\n" +
 	"mark_style\x18\a \x01(\v2#.filigree.distribution.v1.MarkStyleR\tmarkStyle\"g\n" +
 	"\x19RetryDistributionResponse\x12J\n" +
+	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\xff\x01\n" +
+	"\x11EndFailingRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12+\n" +
+	"\x06action\x18\x03 \x01(\tB\x13\xbaH\x10r\x0eR\x04skipR\x06cancelR\x06action\x12)\n" +
+	"\n" +
+	"recipients\x18\x04 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\n" +
+	"recipients\x12\x1b\n" +
+	"\x04step\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04step\x12\x1b\n" +
+	"\x04code\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04code\"`\n" +
+	"\x12EndFailingResponse\x12J\n" +
 	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\x8c\x02\n" +
 	"\x16ResendRecipientRequest\x12)\n" +
 	"\n" +
@@ -5310,12 +5049,10 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"production\x12\x1f\n" +
 	"\x05batch\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05batch\"L\n" +
 	"\x13ResumeBatchResponse\x125\n" +
-	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch2\xe6!\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch2\xd8 \n" +
 	"\x13DistributionService\x12\xce\x01\n" +
 	"\x12CreateDistribution\x123.filigree.distribution.v1.CreateDistributionRequest\x1a4.filigree.distribution.v1.CreateDistributionResponse\"M\xea\xe0\x18\x06\n" +
-	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02=:\x01*b\fdistribution\"*/v1/productions/{production}/distributions\x12\xce\x01\n" +
-	"\x11CheckDistribution\x122.filigree.distribution.v1.CheckDistributionRequest\x1a3.filigree.distribution.v1.CheckDistributionResponse\"P\xea\xe0\x18\x06\n" +
-	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02@:\fdistribution\"0/v1/productions/{production}/distributions:check\x12\xd2\x01\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02=:\x01*b\fdistribution\"*/v1/productions/{production}/distributions\x12\xd2\x01\n" +
 	"\x0fGetDistribution\x120.filigree.distribution.v1.GetDistributionRequest\x1a1.filigree.distribution.v1.GetDistributionResponse\"Z\xea\xe0\x18\a\n" +
 	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02Ib\fdistribution\x129/v1/productions/{production}/distributions/{distribution}\x12\xbb\x01\n" +
 	"\x11ListDistributions\x122.filigree.distribution.v1.ListDistributionsRequest\x1a3.filigree.distribution.v1.ListDistributionsResponse\"=\xea\xe0\x18\a\n" +
@@ -5347,7 +5084,10 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\vResumeBatch\x12,.filigree.distribution.v1.ResumeBatchRequest\x1a-.filigree.distribution.v1.ResumeBatchResponse\"P\xea\xe0\x18\a\n" +
 	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02?:\x01*b\x05batch\"3/v1/productions/{production}/batches/{batch}:resume\x12\xe1\x01\n" +
 	"\x11RetryDistribution\x122.filigree.distribution.v1.RetryDistributionRequest\x1a3.filigree.distribution.v1.RetryDistributionResponse\"c\xea\xe0\x18\a\n" +
-	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02R:\x01*b\fdistribution\"?/v1/productions/{production}/distributions/{distribution}:retry\x12\xef\x01\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02R:\x01*b\fdistribution\"?/v1/productions/{production}/distributions/{distribution}:retry\x12\xd1\x01\n" +
+	"\n" +
+	"EndFailing\x12+.filigree.distribution.v1.EndFailingRequest\x1a,.filigree.distribution.v1.EndFailingResponse\"h\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02W:\x01*b\fdistribution\"D/v1/productions/{production}/distributions/{distribution}:endFailing\x12\xef\x01\n" +
 	"\x0fResendRecipient\x120.filigree.distribution.v1.ResendRecipientRequest\x1a1.filigree.distribution.v1.ResendRecipientResponse\"w\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02g:\x01*b\trecipient\"W/v1/productions/{production}/distributions/{distribution}/recipients/{recipient}:resend\x12\xd7\x01\n" +
 	"\x12RevokeDistribution\x123.filigree.distribution.v1.RevokeDistributionRequest\x1a4.filigree.distribution.v1.RevokeDistributionResponse\"V\xea\xe0\x18\a\n" +
@@ -5356,9 +5096,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x12\x8b\x01\n" +
 	"\x11WatchDistribution\x122.filigree.distribution.v1.WatchDistributionRequest\x1a3.filigree.distribution.v1.WatchDistributionResponse\"\v\xea\xe0\x18\a\n" +
-	"\x03\x01\x02\x03\x10\x010\x01\x12\x8e\x01\n" +
-	"\x14ArchivedDistribution\x125.filigree.distribution.v1.ArchivedDistributionRequest\x1a6.filigree.distribution.v1.ArchivedDistributionResponse\"\a\xea\xe0\x18\x03\n" +
-	"\x01\x04B\x85\x02\n" +
+	"\x03\x01\x02\x03\x10\x010\x01B\x85\x02\n" +
 	"\x1ccom.filigree.distribution.v1B\x11DistributionProtoP\x01ZPgithub.com/filigreehq/filigree/proto/gen/filigree/distribution/v1;distributionv1\xa2\x02\x03FDX\xaa\x02\x18Filigree.Distribution.V1\xca\x02\x18Filigree\\Distribution\\V1\xe2\x02$Filigree\\Distribution\\V1\\GPBMetadata\xea\x02\x1aFiligree::Distribution::V1b\x06proto3"
 
 var (
@@ -5373,7 +5111,7 @@ func file_filigree_distribution_v1_distribution_proto_rawDescGZIP() []byte {
 	return file_filigree_distribution_v1_distribution_proto_rawDescData
 }
 
-var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*Distribution)(nil),                 // 0: filigree.distribution.v1.Distribution
 	(*Definition)(nil),                   // 1: filigree.distribution.v1.Definition
@@ -5388,192 +5126,185 @@ var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*Tolerance)(nil),                    // 10: filigree.distribution.v1.Tolerance
 	(*RecipientInput)(nil),               // 11: filigree.distribution.v1.RecipientInput
 	(*CreateDistributionResponse)(nil),   // 12: filigree.distribution.v1.CreateDistributionResponse
-	(*CheckDistributionRequest)(nil),     // 13: filigree.distribution.v1.CheckDistributionRequest
-	(*CheckDistributionResponse)(nil),    // 14: filigree.distribution.v1.CheckDistributionResponse
-	(*Finding)(nil),                      // 15: filigree.distribution.v1.Finding
-	(*GetDistributionRequest)(nil),       // 16: filigree.distribution.v1.GetDistributionRequest
-	(*GetDistributionResponse)(nil),      // 17: filigree.distribution.v1.GetDistributionResponse
-	(*ListDistributionsRequest)(nil),     // 18: filigree.distribution.v1.ListDistributionsRequest
-	(*ListDistributionsResponse)(nil),    // 19: filigree.distribution.v1.ListDistributionsResponse
-	(*Error)(nil),                        // 20: filigree.distribution.v1.Error
-	(*StepView)(nil),                     // 21: filigree.distribution.v1.StepView
-	(*Item)(nil),                         // 22: filigree.distribution.v1.Item
-	(*RecipientRef)(nil),                 // 23: filigree.distribution.v1.RecipientRef
-	(*ListItemsRequest)(nil),             // 24: filigree.distribution.v1.ListItemsRequest
-	(*ListItemsResponse)(nil),            // 25: filigree.distribution.v1.ListItemsResponse
-	(*Recipient)(nil),                    // 26: filigree.distribution.v1.Recipient
-	(*Delivery)(nil),                     // 27: filigree.distribution.v1.Delivery
-	(*ListRecipientsRequest)(nil),        // 28: filigree.distribution.v1.ListRecipientsRequest
-	(*ListRecipientsResponse)(nil),       // 29: filigree.distribution.v1.ListRecipientsResponse
-	(*Event)(nil),                        // 30: filigree.distribution.v1.Event
-	(*ListEventsRequest)(nil),            // 31: filigree.distribution.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),           // 32: filigree.distribution.v1.ListEventsResponse
-	(*ArchivedDistributionRequest)(nil),  // 33: filigree.distribution.v1.ArchivedDistributionRequest
-	(*ArchivedDistributionResponse)(nil), // 34: filigree.distribution.v1.ArchivedDistributionResponse
-	(*CancelDistributionRequest)(nil),    // 35: filigree.distribution.v1.CancelDistributionRequest
-	(*CancelDistributionResponse)(nil),   // 36: filigree.distribution.v1.CancelDistributionResponse
-	(*RetryDistributionRequest)(nil),     // 37: filigree.distribution.v1.RetryDistributionRequest
-	(*RetryDistributionResponse)(nil),    // 38: filigree.distribution.v1.RetryDistributionResponse
-	(*ResendRecipientRequest)(nil),       // 39: filigree.distribution.v1.ResendRecipientRequest
-	(*ResendRecipientResponse)(nil),      // 40: filigree.distribution.v1.ResendRecipientResponse
-	(*RevokeDistributionRequest)(nil),    // 41: filigree.distribution.v1.RevokeDistributionRequest
-	(*RevokeDistributionResponse)(nil),   // 42: filigree.distribution.v1.RevokeDistributionResponse
-	(*WatchDistributionRequest)(nil),     // 43: filigree.distribution.v1.WatchDistributionRequest
-	(*WatchDistributionResponse)(nil),    // 44: filigree.distribution.v1.WatchDistributionResponse
-	(*GetArtifactRequest)(nil),           // 45: filigree.distribution.v1.GetArtifactRequest
-	(*GetArtifactResponse)(nil),          // 46: filigree.distribution.v1.GetArtifactResponse
-	(*PauseDistributionRequest)(nil),     // 47: filigree.distribution.v1.PauseDistributionRequest
-	(*PauseDistributionResponse)(nil),    // 48: filigree.distribution.v1.PauseDistributionResponse
-	(*ResumeDistributionRequest)(nil),    // 49: filigree.distribution.v1.ResumeDistributionRequest
-	(*ResumeDistributionResponse)(nil),   // 50: filigree.distribution.v1.ResumeDistributionResponse
-	(*GetDistributionGraphRequest)(nil),  // 51: filigree.distribution.v1.GetDistributionGraphRequest
-	(*GetDistributionGraphResponse)(nil), // 52: filigree.distribution.v1.GetDistributionGraphResponse
-	(*Batch)(nil),                        // 53: filigree.distribution.v1.Batch
-	(*BatchFilter)(nil),                  // 54: filigree.distribution.v1.BatchFilter
-	(*CreateBatchRequest)(nil),           // 55: filigree.distribution.v1.CreateBatchRequest
-	(*CreateBatchResponse)(nil),          // 56: filigree.distribution.v1.CreateBatchResponse
-	(*GetBatchRequest)(nil),              // 57: filigree.distribution.v1.GetBatchRequest
-	(*GetBatchResponse)(nil),             // 58: filigree.distribution.v1.GetBatchResponse
-	(*ListBatchesRequest)(nil),           // 59: filigree.distribution.v1.ListBatchesRequest
-	(*ListBatchesResponse)(nil),          // 60: filigree.distribution.v1.ListBatchesResponse
-	(*PauseBatchRequest)(nil),            // 61: filigree.distribution.v1.PauseBatchRequest
-	(*PauseBatchResponse)(nil),           // 62: filigree.distribution.v1.PauseBatchResponse
-	(*ResumeBatchRequest)(nil),           // 63: filigree.distribution.v1.ResumeBatchRequest
-	(*ResumeBatchResponse)(nil),          // 64: filigree.distribution.v1.ResumeBatchResponse
-	nil,                                  // 65: filigree.distribution.v1.RecipientInput.FieldsEntry
-	nil,                                  // 66: filigree.distribution.v1.Recipient.FieldsEntry
-	(*timestamppb.Timestamp)(nil),        // 67: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 68: google.protobuf.Duration
-	(*v1.Metric)(nil),                    // 69: filigree.task.v1.Metric
-	(*v1.LogLine)(nil),                   // 70: filigree.task.v1.LogLine
+	(*GetDistributionRequest)(nil),       // 13: filigree.distribution.v1.GetDistributionRequest
+	(*GetDistributionResponse)(nil),      // 14: filigree.distribution.v1.GetDistributionResponse
+	(*ListDistributionsRequest)(nil),     // 15: filigree.distribution.v1.ListDistributionsRequest
+	(*ListDistributionsResponse)(nil),    // 16: filigree.distribution.v1.ListDistributionsResponse
+	(*Error)(nil),                        // 17: filigree.distribution.v1.Error
+	(*StepView)(nil),                     // 18: filigree.distribution.v1.StepView
+	(*Item)(nil),                         // 19: filigree.distribution.v1.Item
+	(*RecipientRef)(nil),                 // 20: filigree.distribution.v1.RecipientRef
+	(*ListItemsRequest)(nil),             // 21: filigree.distribution.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),            // 22: filigree.distribution.v1.ListItemsResponse
+	(*Recipient)(nil),                    // 23: filigree.distribution.v1.Recipient
+	(*Delivery)(nil),                     // 24: filigree.distribution.v1.Delivery
+	(*ListRecipientsRequest)(nil),        // 25: filigree.distribution.v1.ListRecipientsRequest
+	(*ListRecipientsResponse)(nil),       // 26: filigree.distribution.v1.ListRecipientsResponse
+	(*Event)(nil),                        // 27: filigree.distribution.v1.Event
+	(*ListEventsRequest)(nil),            // 28: filigree.distribution.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),           // 29: filigree.distribution.v1.ListEventsResponse
+	(*CancelDistributionRequest)(nil),    // 30: filigree.distribution.v1.CancelDistributionRequest
+	(*CancelDistributionResponse)(nil),   // 31: filigree.distribution.v1.CancelDistributionResponse
+	(*RetryDistributionRequest)(nil),     // 32: filigree.distribution.v1.RetryDistributionRequest
+	(*RetryDistributionResponse)(nil),    // 33: filigree.distribution.v1.RetryDistributionResponse
+	(*EndFailingRequest)(nil),            // 34: filigree.distribution.v1.EndFailingRequest
+	(*EndFailingResponse)(nil),           // 35: filigree.distribution.v1.EndFailingResponse
+	(*ResendRecipientRequest)(nil),       // 36: filigree.distribution.v1.ResendRecipientRequest
+	(*ResendRecipientResponse)(nil),      // 37: filigree.distribution.v1.ResendRecipientResponse
+	(*RevokeDistributionRequest)(nil),    // 38: filigree.distribution.v1.RevokeDistributionRequest
+	(*RevokeDistributionResponse)(nil),   // 39: filigree.distribution.v1.RevokeDistributionResponse
+	(*WatchDistributionRequest)(nil),     // 40: filigree.distribution.v1.WatchDistributionRequest
+	(*WatchDistributionResponse)(nil),    // 41: filigree.distribution.v1.WatchDistributionResponse
+	(*GetArtifactRequest)(nil),           // 42: filigree.distribution.v1.GetArtifactRequest
+	(*GetArtifactResponse)(nil),          // 43: filigree.distribution.v1.GetArtifactResponse
+	(*PauseDistributionRequest)(nil),     // 44: filigree.distribution.v1.PauseDistributionRequest
+	(*PauseDistributionResponse)(nil),    // 45: filigree.distribution.v1.PauseDistributionResponse
+	(*ResumeDistributionRequest)(nil),    // 46: filigree.distribution.v1.ResumeDistributionRequest
+	(*ResumeDistributionResponse)(nil),   // 47: filigree.distribution.v1.ResumeDistributionResponse
+	(*GetDistributionGraphRequest)(nil),  // 48: filigree.distribution.v1.GetDistributionGraphRequest
+	(*GetDistributionGraphResponse)(nil), // 49: filigree.distribution.v1.GetDistributionGraphResponse
+	(*Batch)(nil),                        // 50: filigree.distribution.v1.Batch
+	(*BatchFilter)(nil),                  // 51: filigree.distribution.v1.BatchFilter
+	(*CreateBatchRequest)(nil),           // 52: filigree.distribution.v1.CreateBatchRequest
+	(*CreateBatchResponse)(nil),          // 53: filigree.distribution.v1.CreateBatchResponse
+	(*GetBatchRequest)(nil),              // 54: filigree.distribution.v1.GetBatchRequest
+	(*GetBatchResponse)(nil),             // 55: filigree.distribution.v1.GetBatchResponse
+	(*ListBatchesRequest)(nil),           // 56: filigree.distribution.v1.ListBatchesRequest
+	(*ListBatchesResponse)(nil),          // 57: filigree.distribution.v1.ListBatchesResponse
+	(*PauseBatchRequest)(nil),            // 58: filigree.distribution.v1.PauseBatchRequest
+	(*PauseBatchResponse)(nil),           // 59: filigree.distribution.v1.PauseBatchResponse
+	(*ResumeBatchRequest)(nil),           // 60: filigree.distribution.v1.ResumeBatchRequest
+	(*ResumeBatchResponse)(nil),          // 61: filigree.distribution.v1.ResumeBatchResponse
+	nil,                                  // 62: filigree.distribution.v1.RecipientInput.FieldsEntry
+	nil,                                  // 63: filigree.distribution.v1.Recipient.FieldsEntry
+	(*timestamppb.Timestamp)(nil),        // 64: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 65: google.protobuf.Duration
+	(*v1.Metric)(nil),                    // 66: filigree.task.v1.Metric
+	(*v1.LogLine)(nil),                   // 67: filigree.task.v1.LogLine
 }
 var file_filigree_distribution_v1_distribution_proto_depIdxs = []int32{
 	1,  // 0: filigree.distribution.v1.Distribution.definition:type_name -> filigree.distribution.v1.Definition
-	67, // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
-	67, // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
-	67, // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
-	67, // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
+	64, // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
+	64, // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
+	64, // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
+	64, // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
 	2,  // 5: filigree.distribution.v1.Distribution.items:type_name -> filigree.distribution.v1.ItemCounts
 	3,  // 6: filigree.distribution.v1.Distribution.recipients:type_name -> filigree.distribution.v1.DeliveryCounts
 	4,  // 7: filigree.distribution.v1.Distribution.steps:type_name -> filigree.distribution.v1.StepCounts
 	5,  // 8: filigree.distribution.v1.Distribution.files:type_name -> filigree.distribution.v1.FileRef
-	67, // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
+	64, // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
 	7,  // 10: filigree.distribution.v1.Distribution.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	68, // 11: filigree.distribution.v1.Distribution.late_by:type_name -> google.protobuf.Duration
-	20, // 12: filigree.distribution.v1.Distribution.error:type_name -> filigree.distribution.v1.Error
+	65, // 11: filigree.distribution.v1.Distribution.late_by:type_name -> google.protobuf.Duration
+	17, // 12: filigree.distribution.v1.Distribution.error:type_name -> filigree.distribution.v1.Error
 	9,  // 13: filigree.distribution.v1.Distribution.policy:type_name -> filigree.distribution.v1.Policy
 	5,  // 14: filigree.distribution.v1.CreateDistributionRequest.files:type_name -> filigree.distribution.v1.FileRef
 	11, // 15: filigree.distribution.v1.CreateDistributionRequest.recipients:type_name -> filigree.distribution.v1.RecipientInput
 	8,  // 16: filigree.distribution.v1.CreateDistributionRequest.message:type_name -> filigree.distribution.v1.Message
 	9,  // 17: filigree.distribution.v1.CreateDistributionRequest.policy:type_name -> filigree.distribution.v1.Policy
-	68, // 18: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
-	68, // 19: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
+	65, // 18: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
+	65, // 19: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
 	7,  // 20: filigree.distribution.v1.CreateDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	67, // 21: filigree.distribution.v1.CreateDistributionRequest.deadline:type_name -> google.protobuf.Timestamp
+	64, // 21: filigree.distribution.v1.CreateDistributionRequest.deadline:type_name -> google.protobuf.Timestamp
 	10, // 22: filigree.distribution.v1.Policy.tolerate:type_name -> filigree.distribution.v1.Tolerance
-	65, // 23: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
+	62, // 23: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
 	0,  // 24: filigree.distribution.v1.CreateDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	6,  // 25: filigree.distribution.v1.CheckDistributionRequest.distribution:type_name -> filigree.distribution.v1.CreateDistributionRequest
-	15, // 26: filigree.distribution.v1.CheckDistributionResponse.findings:type_name -> filigree.distribution.v1.Finding
-	0,  // 27: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 28: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
-	67, // 29: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
-	67, // 30: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
-	67, // 31: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
-	20, // 32: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
-	5,  // 33: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
-	23, // 34: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
-	21, // 35: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
-	20, // 36: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
-	22, // 37: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
-	66, // 38: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
-	27, // 39: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
-	2,  // 40: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
-	7,  // 41: filigree.distribution.v1.Recipient.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	67, // 42: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
-	67, // 43: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
-	20, // 44: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
-	67, // 45: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
-	67, // 46: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
-	26, // 47: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
-	67, // 48: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
-	67, // 49: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
-	20, // 50: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
-	68, // 51: filigree.distribution.v1.Event.limit_wait:type_name -> google.protobuf.Duration
-	69, // 52: filigree.distribution.v1.Event.metrics:type_name -> filigree.task.v1.Metric
-	70, // 53: filigree.distribution.v1.Event.log:type_name -> filigree.task.v1.LogLine
-	67, // 54: filigree.distribution.v1.Event.retry_at:type_name -> google.protobuf.Timestamp
-	30, // 55: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
-	67, // 56: filigree.distribution.v1.ArchivedDistributionRequest.ended_at:type_name -> google.protobuf.Timestamp
-	0,  // 57: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	7,  // 58: filigree.distribution.v1.RetryDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	0,  // 59: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	26, // 60: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
-	0,  // 61: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 62: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 63: filigree.distribution.v1.PauseDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 64: filigree.distribution.v1.ResumeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	54, // 65: filigree.distribution.v1.Batch.filter:type_name -> filigree.distribution.v1.BatchFilter
-	20, // 66: filigree.distribution.v1.Batch.error:type_name -> filigree.distribution.v1.Error
-	67, // 67: filigree.distribution.v1.Batch.created_at:type_name -> google.protobuf.Timestamp
-	67, // 68: filigree.distribution.v1.Batch.ended_at:type_name -> google.protobuf.Timestamp
-	67, // 69: filigree.distribution.v1.BatchFilter.created_after:type_name -> google.protobuf.Timestamp
-	67, // 70: filigree.distribution.v1.BatchFilter.created_before:type_name -> google.protobuf.Timestamp
-	54, // 71: filigree.distribution.v1.CreateBatchRequest.filter:type_name -> filigree.distribution.v1.BatchFilter
-	53, // 72: filigree.distribution.v1.CreateBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	53, // 73: filigree.distribution.v1.GetBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	53, // 74: filigree.distribution.v1.ListBatchesResponse.batches:type_name -> filigree.distribution.v1.Batch
-	53, // 75: filigree.distribution.v1.PauseBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	53, // 76: filigree.distribution.v1.ResumeBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	6,  // 77: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
-	13, // 78: filigree.distribution.v1.DistributionService.CheckDistribution:input_type -> filigree.distribution.v1.CheckDistributionRequest
-	16, // 79: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
-	18, // 80: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
-	24, // 81: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
-	28, // 82: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
-	31, // 83: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
-	35, // 84: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
-	47, // 85: filigree.distribution.v1.DistributionService.PauseDistribution:input_type -> filigree.distribution.v1.PauseDistributionRequest
-	49, // 86: filigree.distribution.v1.DistributionService.ResumeDistribution:input_type -> filigree.distribution.v1.ResumeDistributionRequest
-	51, // 87: filigree.distribution.v1.DistributionService.GetDistributionGraph:input_type -> filigree.distribution.v1.GetDistributionGraphRequest
-	55, // 88: filigree.distribution.v1.DistributionService.CreateBatch:input_type -> filigree.distribution.v1.CreateBatchRequest
-	57, // 89: filigree.distribution.v1.DistributionService.GetBatch:input_type -> filigree.distribution.v1.GetBatchRequest
-	59, // 90: filigree.distribution.v1.DistributionService.ListBatches:input_type -> filigree.distribution.v1.ListBatchesRequest
-	61, // 91: filigree.distribution.v1.DistributionService.PauseBatch:input_type -> filigree.distribution.v1.PauseBatchRequest
-	63, // 92: filigree.distribution.v1.DistributionService.ResumeBatch:input_type -> filigree.distribution.v1.ResumeBatchRequest
-	37, // 93: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
-	39, // 94: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
-	41, // 95: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
-	45, // 96: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
-	43, // 97: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
-	33, // 98: filigree.distribution.v1.DistributionService.ArchivedDistribution:input_type -> filigree.distribution.v1.ArchivedDistributionRequest
-	12, // 99: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
-	14, // 100: filigree.distribution.v1.DistributionService.CheckDistribution:output_type -> filigree.distribution.v1.CheckDistributionResponse
-	17, // 101: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
-	19, // 102: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
-	25, // 103: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
-	29, // 104: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
-	32, // 105: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
-	36, // 106: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
-	48, // 107: filigree.distribution.v1.DistributionService.PauseDistribution:output_type -> filigree.distribution.v1.PauseDistributionResponse
-	50, // 108: filigree.distribution.v1.DistributionService.ResumeDistribution:output_type -> filigree.distribution.v1.ResumeDistributionResponse
-	52, // 109: filigree.distribution.v1.DistributionService.GetDistributionGraph:output_type -> filigree.distribution.v1.GetDistributionGraphResponse
-	56, // 110: filigree.distribution.v1.DistributionService.CreateBatch:output_type -> filigree.distribution.v1.CreateBatchResponse
-	58, // 111: filigree.distribution.v1.DistributionService.GetBatch:output_type -> filigree.distribution.v1.GetBatchResponse
-	60, // 112: filigree.distribution.v1.DistributionService.ListBatches:output_type -> filigree.distribution.v1.ListBatchesResponse
-	62, // 113: filigree.distribution.v1.DistributionService.PauseBatch:output_type -> filigree.distribution.v1.PauseBatchResponse
-	64, // 114: filigree.distribution.v1.DistributionService.ResumeBatch:output_type -> filigree.distribution.v1.ResumeBatchResponse
-	38, // 115: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
-	40, // 116: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
-	42, // 117: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
-	46, // 118: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
-	44, // 119: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
-	34, // 120: filigree.distribution.v1.DistributionService.ArchivedDistribution:output_type -> filigree.distribution.v1.ArchivedDistributionResponse
-	99, // [99:121] is the sub-list for method output_type
-	77, // [77:99] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	0,  // 25: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 26: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
+	64, // 27: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
+	64, // 28: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
+	64, // 29: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
+	17, // 30: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
+	5,  // 31: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
+	20, // 32: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
+	18, // 33: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
+	17, // 34: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
+	19, // 35: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
+	63, // 36: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
+	24, // 37: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
+	2,  // 38: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
+	7,  // 39: filigree.distribution.v1.Recipient.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	64, // 40: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
+	64, // 41: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
+	17, // 42: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
+	64, // 43: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
+	64, // 44: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
+	23, // 45: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
+	64, // 46: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
+	64, // 47: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
+	17, // 48: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
+	65, // 49: filigree.distribution.v1.Event.limit_wait:type_name -> google.protobuf.Duration
+	66, // 50: filigree.distribution.v1.Event.metrics:type_name -> filigree.task.v1.Metric
+	67, // 51: filigree.distribution.v1.Event.log:type_name -> filigree.task.v1.LogLine
+	64, // 52: filigree.distribution.v1.Event.retry_at:type_name -> google.protobuf.Timestamp
+	27, // 53: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
+	0,  // 54: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	7,  // 55: filigree.distribution.v1.RetryDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	0,  // 56: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 57: filigree.distribution.v1.EndFailingResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	23, // 58: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
+	0,  // 59: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 60: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 61: filigree.distribution.v1.PauseDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 62: filigree.distribution.v1.ResumeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	51, // 63: filigree.distribution.v1.Batch.filter:type_name -> filigree.distribution.v1.BatchFilter
+	17, // 64: filigree.distribution.v1.Batch.error:type_name -> filigree.distribution.v1.Error
+	64, // 65: filigree.distribution.v1.Batch.created_at:type_name -> google.protobuf.Timestamp
+	64, // 66: filigree.distribution.v1.Batch.ended_at:type_name -> google.protobuf.Timestamp
+	64, // 67: filigree.distribution.v1.BatchFilter.created_after:type_name -> google.protobuf.Timestamp
+	64, // 68: filigree.distribution.v1.BatchFilter.created_before:type_name -> google.protobuf.Timestamp
+	51, // 69: filigree.distribution.v1.CreateBatchRequest.filter:type_name -> filigree.distribution.v1.BatchFilter
+	50, // 70: filigree.distribution.v1.CreateBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	50, // 71: filigree.distribution.v1.GetBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	50, // 72: filigree.distribution.v1.ListBatchesResponse.batches:type_name -> filigree.distribution.v1.Batch
+	50, // 73: filigree.distribution.v1.PauseBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	50, // 74: filigree.distribution.v1.ResumeBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	6,  // 75: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
+	13, // 76: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
+	15, // 77: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
+	21, // 78: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
+	25, // 79: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
+	28, // 80: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
+	30, // 81: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
+	44, // 82: filigree.distribution.v1.DistributionService.PauseDistribution:input_type -> filigree.distribution.v1.PauseDistributionRequest
+	46, // 83: filigree.distribution.v1.DistributionService.ResumeDistribution:input_type -> filigree.distribution.v1.ResumeDistributionRequest
+	48, // 84: filigree.distribution.v1.DistributionService.GetDistributionGraph:input_type -> filigree.distribution.v1.GetDistributionGraphRequest
+	52, // 85: filigree.distribution.v1.DistributionService.CreateBatch:input_type -> filigree.distribution.v1.CreateBatchRequest
+	54, // 86: filigree.distribution.v1.DistributionService.GetBatch:input_type -> filigree.distribution.v1.GetBatchRequest
+	56, // 87: filigree.distribution.v1.DistributionService.ListBatches:input_type -> filigree.distribution.v1.ListBatchesRequest
+	58, // 88: filigree.distribution.v1.DistributionService.PauseBatch:input_type -> filigree.distribution.v1.PauseBatchRequest
+	60, // 89: filigree.distribution.v1.DistributionService.ResumeBatch:input_type -> filigree.distribution.v1.ResumeBatchRequest
+	32, // 90: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
+	34, // 91: filigree.distribution.v1.DistributionService.EndFailing:input_type -> filigree.distribution.v1.EndFailingRequest
+	36, // 92: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
+	38, // 93: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
+	42, // 94: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
+	40, // 95: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
+	12, // 96: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
+	14, // 97: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
+	16, // 98: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
+	22, // 99: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
+	26, // 100: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
+	29, // 101: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
+	31, // 102: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
+	45, // 103: filigree.distribution.v1.DistributionService.PauseDistribution:output_type -> filigree.distribution.v1.PauseDistributionResponse
+	47, // 104: filigree.distribution.v1.DistributionService.ResumeDistribution:output_type -> filigree.distribution.v1.ResumeDistributionResponse
+	49, // 105: filigree.distribution.v1.DistributionService.GetDistributionGraph:output_type -> filigree.distribution.v1.GetDistributionGraphResponse
+	53, // 106: filigree.distribution.v1.DistributionService.CreateBatch:output_type -> filigree.distribution.v1.CreateBatchResponse
+	55, // 107: filigree.distribution.v1.DistributionService.GetBatch:output_type -> filigree.distribution.v1.GetBatchResponse
+	57, // 108: filigree.distribution.v1.DistributionService.ListBatches:output_type -> filigree.distribution.v1.ListBatchesResponse
+	59, // 109: filigree.distribution.v1.DistributionService.PauseBatch:output_type -> filigree.distribution.v1.PauseBatchResponse
+	61, // 110: filigree.distribution.v1.DistributionService.ResumeBatch:output_type -> filigree.distribution.v1.ResumeBatchResponse
+	33, // 111: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
+	35, // 112: filigree.distribution.v1.DistributionService.EndFailing:output_type -> filigree.distribution.v1.EndFailingResponse
+	37, // 113: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
+	39, // 114: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
+	43, // 115: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
+	41, // 116: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
+	96, // [96:117] is the sub-list for method output_type
+	75, // [75:96] is the sub-list for method input_type
+	75, // [75:75] is the sub-list for extension type_name
+	75, // [75:75] is the sub-list for extension extendee
+	0,  // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_filigree_distribution_v1_distribution_proto_init() }
@@ -5588,7 +5319,7 @@ func file_filigree_distribution_v1_distribution_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_distribution_v1_distribution_proto_rawDesc), len(file_filigree_distribution_v1_distribution_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   67,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

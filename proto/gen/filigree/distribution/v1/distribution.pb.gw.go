@@ -1028,6 +1028,67 @@ func local_request_DistributionService_RetryDistribution_0(ctx context.Context, 
 	return msg, metadata, err
 }
 
+func request_DistributionService_EndFailing_0(ctx context.Context, marshaler runtime.Marshaler, client DistributionServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq EndFailingRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["production"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "production")
+	}
+	protoReq.Production, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "production", err)
+	}
+	val, ok = pathParams["distribution"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "distribution")
+	}
+	protoReq.Distribution, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "distribution", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.EndFailing(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_DistributionService_EndFailing_0(ctx context.Context, marshaler runtime.Marshaler, server DistributionServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq EndFailingRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["production"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "production")
+	}
+	protoReq.Production, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "production", err)
+	}
+	val, ok = pathParams["distribution"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "distribution")
+	}
+	protoReq.Distribution, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "distribution", err)
+	}
+	msg, err := server.EndFailing(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_DistributionService_ResendRecipient_0(ctx context.Context, marshaler runtime.Marshaler, client DistributionServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq ResendRecipientRequest
@@ -1512,6 +1573,26 @@ func RegisterDistributionServiceHandlerServer(ctx context.Context, mux *runtime.
 		}
 		forward_DistributionService_RetryDistribution_0(annotatedContext, mux, outboundMarshaler, w, req, response_DistributionService_RetryDistribution_0{resp.(*RetryDistributionResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_DistributionService_EndFailing_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/filigree.distribution.v1.DistributionService/EndFailing", runtime.WithHTTPPathPattern("/v1/productions/{production}/distributions/{distribution}:endFailing"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_DistributionService_EndFailing_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_DistributionService_EndFailing_0(annotatedContext, mux, outboundMarshaler, w, req, response_DistributionService_EndFailing_0{resp.(*EndFailingResponse)}, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_DistributionService_ResendRecipient_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1881,6 +1962,23 @@ func RegisterDistributionServiceHandlerClient(ctx context.Context, mux *runtime.
 		}
 		forward_DistributionService_RetryDistribution_0(annotatedContext, mux, outboundMarshaler, w, req, response_DistributionService_RetryDistribution_0{resp.(*RetryDistributionResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_DistributionService_EndFailing_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/filigree.distribution.v1.DistributionService/EndFailing", runtime.WithHTTPPathPattern("/v1/productions/{production}/distributions/{distribution}:endFailing"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_DistributionService_EndFailing_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_DistributionService_EndFailing_0(annotatedContext, mux, outboundMarshaler, w, req, response_DistributionService_EndFailing_0{resp.(*EndFailingResponse)}, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_DistributionService_ResendRecipient_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -2008,6 +2106,15 @@ func (m response_DistributionService_RetryDistribution_0) XXX_ResponseBody() int
 	return response.Distribution
 }
 
+type response_DistributionService_EndFailing_0 struct {
+	*EndFailingResponse
+}
+
+func (m response_DistributionService_EndFailing_0) XXX_ResponseBody() interface{} {
+	response := m.EndFailingResponse
+	return response.Distribution
+}
+
 type response_DistributionService_ResendRecipient_0 struct {
 	*ResendRecipientResponse
 }
@@ -2035,6 +2142,7 @@ var (
 	pattern_DistributionService_PauseBatch_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "productions", "production", "batches", "batch"}, "pause"))
 	pattern_DistributionService_ResumeBatch_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "productions", "production", "batches", "batch"}, "resume"))
 	pattern_DistributionService_RetryDistribution_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "productions", "production", "distributions", "distribution"}, "retry"))
+	pattern_DistributionService_EndFailing_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "productions", "production", "distributions", "distribution"}, "endFailing"))
 	pattern_DistributionService_ResendRecipient_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4, 2, 5, 1, 0, 4, 1, 5, 6}, []string{"v1", "productions", "production", "distributions", "distribution", "recipients", "recipient"}, "resend"))
 	pattern_DistributionService_RevokeDistribution_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "productions", "production", "distributions", "distribution"}, "revoke"))
 )
@@ -2057,6 +2165,7 @@ var (
 	forward_DistributionService_PauseBatch_0           = runtime.ForwardResponseMessage
 	forward_DistributionService_ResumeBatch_0          = runtime.ForwardResponseMessage
 	forward_DistributionService_RetryDistribution_0    = runtime.ForwardResponseMessage
+	forward_DistributionService_EndFailing_0           = runtime.ForwardResponseMessage
 	forward_DistributionService_ResendRecipient_0      = runtime.ForwardResponseMessage
 	forward_DistributionService_RevokeDistribution_0   = runtime.ForwardResponseMessage
 )

@@ -36,6 +36,7 @@ const (
 	DistributionService_PauseBatch_FullMethodName           = "/filigree.distribution.v1.DistributionService/PauseBatch"
 	DistributionService_ResumeBatch_FullMethodName          = "/filigree.distribution.v1.DistributionService/ResumeBatch"
 	DistributionService_RetryDistribution_FullMethodName    = "/filigree.distribution.v1.DistributionService/RetryDistribution"
+	DistributionService_EndFailing_FullMethodName           = "/filigree.distribution.v1.DistributionService/EndFailing"
 	DistributionService_ResendRecipient_FullMethodName      = "/filigree.distribution.v1.DistributionService/ResendRecipient"
 	DistributionService_RevokeDistribution_FullMethodName   = "/filigree.distribution.v1.DistributionService/RevokeDistribution"
 	DistributionService_GetArtifact_FullMethodName          = "/filigree.distribution.v1.DistributionService/GetArtifact"
@@ -100,6 +101,22 @@ type DistributionServiceClient interface {
 	// end. Nothing to retry is NOTHING_TO_RETRY; of more than a hundred recipients it is told only if nothing of the whole
 	// distribution can be retried.
 	RetryDistribution(ctx context.Context, in *RetryDistributionRequest, opts ...grpc.CallOption) (*RetryDistributionResponse, error)
+	// EndFailing gives up what fails instead of trying it again, of the recipients that `recipients` choose; `action` says how.
+	//
+	// skip: steps that failed, or wait for another try, are skipped, and so is what their item, or their recipient, has that
+	// cannot do without them. Whatever waits for many goes on with what there is: a recipient's mail goes without that copy and
+	// names it as missing. Who has no copy left to get, and who had their mail already, gets none. A skipped step of a file
+	// leaves the file out for everybody; it is looked at when no recipients are named. A distribution with items that were
+	// skipped ends `completed_with_failures`, and `failed` when nothing reached anybody: not all that was asked for was done.
+	//
+	// cancel: all that has not ended of the recipients is cancelled, their mail too. What has failed stays failed, what was sent
+	// stays sent. Other than after CancelDistribution a retry brings it back.
+	//
+	// It answers at once, and the work goes on recipient by recipient; while the same is being done already, asking again changes
+	// nothing. What a worker has comes to its end first: a mail that is being sent may be sent. A distribution that had ended
+	// runs until that is done. NOTHING_TO_SKIP, NOTHING_TO_CANCEL; of more than a hundred recipients it is told only if there is
+	// nothing in the whole distribution.
+	EndFailing(ctx context.Context, in *EndFailingRequest, opts ...grpc.CallOption) (*EndFailingResponse, error)
 	// ResendRecipient sends to one recipient again, to another address if one is given. Their copies are made anew when
 	// what they show has changed.
 	ResendRecipient(ctx context.Context, in *ResendRecipientRequest, opts ...grpc.CallOption) (*ResendRecipientResponse, error)
@@ -297,6 +314,16 @@ func (c *distributionServiceClient) RetryDistribution(ctx context.Context, in *R
 	return out, nil
 }
 
+func (c *distributionServiceClient) EndFailing(ctx context.Context, in *EndFailingRequest, opts ...grpc.CallOption) (*EndFailingResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndFailingResponse)
+	err := c.cc.Invoke(ctx, DistributionService_EndFailing_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *distributionServiceClient) ResendRecipient(ctx context.Context, in *ResendRecipientRequest, opts ...grpc.CallOption) (*ResendRecipientResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResendRecipientResponse)
@@ -413,6 +440,22 @@ type DistributionServiceServer interface {
 	// end. Nothing to retry is NOTHING_TO_RETRY; of more than a hundred recipients it is told only if nothing of the whole
 	// distribution can be retried.
 	RetryDistribution(context.Context, *RetryDistributionRequest) (*RetryDistributionResponse, error)
+	// EndFailing gives up what fails instead of trying it again, of the recipients that `recipients` choose; `action` says how.
+	//
+	// skip: steps that failed, or wait for another try, are skipped, and so is what their item, or their recipient, has that
+	// cannot do without them. Whatever waits for many goes on with what there is: a recipient's mail goes without that copy and
+	// names it as missing. Who has no copy left to get, and who had their mail already, gets none. A skipped step of a file
+	// leaves the file out for everybody; it is looked at when no recipients are named. A distribution with items that were
+	// skipped ends `completed_with_failures`, and `failed` when nothing reached anybody: not all that was asked for was done.
+	//
+	// cancel: all that has not ended of the recipients is cancelled, their mail too. What has failed stays failed, what was sent
+	// stays sent. Other than after CancelDistribution a retry brings it back.
+	//
+	// It answers at once, and the work goes on recipient by recipient; while the same is being done already, asking again changes
+	// nothing. What a worker has comes to its end first: a mail that is being sent may be sent. A distribution that had ended
+	// runs until that is done. NOTHING_TO_SKIP, NOTHING_TO_CANCEL; of more than a hundred recipients it is told only if there is
+	// nothing in the whole distribution.
+	EndFailing(context.Context, *EndFailingRequest) (*EndFailingResponse, error)
 	// ResendRecipient sends to one recipient again, to another address if one is given. Their copies are made anew when
 	// what they show has changed.
 	ResendRecipient(context.Context, *ResendRecipientRequest) (*ResendRecipientResponse, error)
@@ -490,6 +533,9 @@ func (UnimplementedDistributionServiceServer) ResumeBatch(context.Context, *Resu
 }
 func (UnimplementedDistributionServiceServer) RetryDistribution(context.Context, *RetryDistributionRequest) (*RetryDistributionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RetryDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) EndFailing(context.Context, *EndFailingRequest) (*EndFailingResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndFailing not implemented")
 }
 func (UnimplementedDistributionServiceServer) ResendRecipient(context.Context, *ResendRecipientRequest) (*ResendRecipientResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResendRecipient not implemented")
@@ -833,6 +879,24 @@ func _DistributionService_RetryDistribution_Handler(srv interface{}, ctx context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DistributionService_EndFailing_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndFailingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).EndFailing(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_EndFailing_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).EndFailing(ctx, req.(*EndFailingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DistributionService_ResendRecipient_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResendRecipientRequest)
 	if err := dec(in); err != nil {
@@ -990,6 +1054,10 @@ var DistributionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RetryDistribution",
 			Handler:    _DistributionService_RetryDistribution_Handler,
+		},
+		{
+			MethodName: "EndFailing",
+			Handler:    _DistributionService_EndFailing_Handler,
 		},
 		{
 			MethodName: "ResendRecipient",

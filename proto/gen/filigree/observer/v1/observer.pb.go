@@ -1070,7 +1070,8 @@ type Chapter struct {
 	Until *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=until,proto3" json:"until,omitempty"`
 	State string                 `protobuf:"bytes,8,opt,name=state,proto3" json:"state,omitempty"`
 	Error *v1.Error              `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
-	// What it was given and what it answered, as JSON, each at most 8 KiB; without passwords and tokens.
+	// What it was given and what it answered, as JSON, each at most 8 KiB; without passwords and tokens. What it was given is not
+	// kept: it is made anew from what is known now.
 	InputJson  string         `protobuf:"bytes,10,opt,name=input_json,json=inputJson,proto3" json:"input_json,omitempty"`
 	OutputJson string         `protobuf:"bytes,11,opt,name=output_json,json=outputJson,proto3" json:"output_json,omitempty"`
 	Log        []*v11.LogLine `protobuf:"bytes,12,rep,name=log,proto3" json:"log,omitempty"`
@@ -1079,7 +1080,10 @@ type Chapter struct {
 	BytesOut   int64          `protobuf:"varint,15,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
 	Metrics    []*v11.Metric  `protobuf:"bytes,16,rep,name=metrics,proto3" json:"metrics,omitempty"`
 	// In words, for people.
-	Sentence      string `protobuf:"bytes,17,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	Sentence string `protobuf:"bytes,17,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	// When input_json may differ from what this attempt was given: what people changed since, who and when. Empty when nobody
+	// changed anything that it is made of.
+	InputNote     string `protobuf:"bytes,18,opt,name=input_note,json=inputNote,proto3" json:"input_note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1229,6 +1233,13 @@ func (x *Chapter) GetMetrics() []*v11.Metric {
 func (x *Chapter) GetSentence() string {
 	if x != nil {
 		return x.Sentence
+	}
+	return ""
+}
+
+func (x *Chapter) GetInputNote() string {
+	if x != nil {
+		return x.InputNote
 	}
 	return ""
 }
@@ -4412,7 +4423,7 @@ const file_filigree_observer_v1_observer_proto_rawDesc = "" +
 	"\x05state\x18\x05 \x01(\tR\x05state\x12\x19\n" +
 	"\btrace_id\x18\x06 \x01(\tR\atraceId\x129\n" +
 	"\bchapters\x18\a \x03(\v2\x1d.filigree.observer.v1.ChapterR\bchapters\x12\x19\n" +
-	"\bleft_out\x18\b \x01(\x05R\aleftOut\"\xb4\x04\n" +
+	"\bleft_out\x18\b \x01(\x05R\aleftOut\"\xd3\x04\n" +
 	"\aChapter\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x12\n" +
@@ -4433,7 +4444,9 @@ const file_filigree_observer_v1_observer_proto_rawDesc = "" +
 	"\bbytes_in\x18\x0e \x01(\x03R\abytesIn\x12\x1b\n" +
 	"\tbytes_out\x18\x0f \x01(\x03R\bbytesOut\x122\n" +
 	"\ametrics\x18\x10 \x03(\v2\x18.filigree.task.v1.MetricR\ametrics\x12\x1a\n" +
-	"\bsentence\x18\x11 \x01(\tR\bsentence\"l\n" +
+	"\bsentence\x18\x11 \x01(\tR\bsentence\x12\x1d\n" +
+	"\n" +
+	"input_note\x18\x12 \x01(\tR\tinputNote\"l\n" +
 	"\x10GetLedgerRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -4520,14 +4533,14 @@ const file_filigree_observer_v1_observer_proto_rawDesc = "" +
 	"production\x18\x0f \x01(\tR\n" +
 	"production\x12\"\n" +
 	"\fdistribution\x18\x10 \x01(\tR\fdistribution\x12\x12\n" +
-	"\x04open\x18\x11 \x01(\x05R\x04open\"\xcf\x01\n" +
+	"\x04open\x18\x11 \x01(\x05R\x04open\"\xdd\x01\n" +
 	"\x14ActOnFailuresRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
 	"production\x12-\n" +
 	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x127\n" +
-	"\vfingerprint\x18\x03 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{16}$R\vfingerprint\x12$\n" +
-	"\x06action\x18\x04 \x01(\tB\f\xbaH\tr\aR\x05retryR\x06action\"\x83\x01\n" +
+	"\vfingerprint\x18\x03 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{16}$R\vfingerprint\x122\n" +
+	"\x06action\x18\x04 \x01(\tB\x1a\xbaH\x17r\x15R\x05retryR\x04skipR\x06cancelR\x06action\"\x83\x01\n" +
 	"\x15ActOnFailuresResponse\x12\x1e\n" +
 	"\n" +
 	"recipients\x18\x01 \x01(\x05R\n" +

@@ -67,7 +67,9 @@ type ObserverServiceClient interface {
 	// harm first.
 	ListFailures(ctx context.Context, in *ListFailuresRequest, opts ...grpc.CallOption) (*ListFailuresResponse, error)
 	// ActOnFailures does one thing to every recipient in a group of failures of a distribution whom it hurts still: retry, as
-	// RetryDistribution does. It goes through the orchestrator, on behalf of the caller. FAILURE_UNKNOWN, FAILURE_RESOLVED.
+	// RetryDistribution does, skip or cancel, as EndFailing does. It goes through the orchestrator, on behalf of the caller. Of a
+	// group that is about a file, or about the distribution itself, it is done to all recipients. FAILURE_UNKNOWN,
+	// FAILURE_RESOLVED.
 	ActOnFailures(ctx context.Context, in *ActOnFailuresRequest, opts ...grpc.CallOption) (*ActOnFailuresResponse, error)
 	// GetOverview answers: is anything wrong now, since when, whom does it hurt, what changed.
 	GetOverview(ctx context.Context, in *GetOverviewRequest, opts ...grpc.CallOption) (*GetOverviewResponse, error)
@@ -309,7 +311,9 @@ type ObserverServiceServer interface {
 	// harm first.
 	ListFailures(context.Context, *ListFailuresRequest) (*ListFailuresResponse, error)
 	// ActOnFailures does one thing to every recipient in a group of failures of a distribution whom it hurts still: retry, as
-	// RetryDistribution does. It goes through the orchestrator, on behalf of the caller. FAILURE_UNKNOWN, FAILURE_RESOLVED.
+	// RetryDistribution does, skip or cancel, as EndFailing does. It goes through the orchestrator, on behalf of the caller. Of a
+	// group that is about a file, or about the distribution itself, it is done to all recipients. FAILURE_UNKNOWN,
+	// FAILURE_RESOLVED.
 	ActOnFailures(context.Context, *ActOnFailuresRequest) (*ActOnFailuresResponse, error)
 	// GetOverview answers: is anything wrong now, since when, whom does it hurt, what changed.
 	GetOverview(context.Context, *GetOverviewRequest) (*GetOverviewResponse, error)

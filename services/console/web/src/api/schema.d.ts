@@ -535,7 +535,9 @@ export interface paths {
         put?: never;
         /**
          * ActOnFailures does one thing to every recipient in a group of failures of a distribution whom it hurts still: retry, as
-         *     RetryDistribution does. It goes through the orchestrator, on behalf of the caller. FAILURE_UNKNOWN, FAILURE_RESOLVED.
+         *     RetryDistribution does, skip or cancel, as EndFailing does. It goes through the orchestrator, on behalf of the caller. Of a
+         *     group that is about a file, or about the distribution itself, it is done to all recipients. FAILURE_UNKNOWN,
+         *     FAILURE_RESOLVED.
          */
         post: operations["ObserverService_ActOnFailures"];
         delete?: never;
@@ -723,6 +725,38 @@ export interface paths {
          *     Cancelling again is harmless; cancelling an ended distribution is DISTRIBUTION_ENDED.
          */
         post: operations["DistributionService_CancelDistribution"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/productions/{production}/distributions/{distribution}:endFailing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * EndFailing gives up what fails instead of trying it again, of the recipients that `recipients` choose; `action` says how.
+         * @description skip: steps that failed, or wait for another try, are skipped, and so is what their item, or their recipient, has that
+         *     cannot do without them. Whatever waits for many goes on with what there is: a recipient's mail goes without that copy and
+         *     names it as missing. Who has no copy left to get, and who had their mail already, gets none. A skipped step of a file
+         *     leaves the file out for everybody; it is looked at when no recipients are named. A distribution with items that were
+         *     skipped ends `completed_with_failures`, and `failed` when nothing reached anybody: not all that was asked for was done.
+         *
+         *     cancel: all that has not ended of the recipients is cancelled, their mail too. What has failed stays failed, what was sent
+         *     stays sent. Other than after CancelDistribution a retry brings it back.
+         *
+         *     It answers at once, and the work goes on recipient by recipient; while the same is being done already, asking again changes
+         *     nothing. What a worker has comes to its end first: a mail that is being sent may be sent. A distribution that had ended
+         *     runs until that is done. NOTHING_TO_SKIP, NOTHING_TO_CANCEL; of more than a hundred recipients it is told only if there is
+         *     nothing in the whole distribution.
+         */
+        post: operations["DistributionService_EndFailing"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1931,8 +1965,16 @@ export interface components {
             error?: components["schemas"]["Error"] | null;
             /** Format: date-time */
             from?: string | null;
-            /** @description What it was given and what it answered, as JSON, each at most 8 KiB; without passwords and tokens. */
+            /**
+             * @description What it was given and what it answered, as JSON, each at most 8 KiB; without passwords and tokens. What it was given is not
+             *     kept: it is made anew from what is known now.
+             */
             input_json?: string;
+            /**
+             * @description When input_json may differ from what this attempt was given: what people changed since, who and when. Empty when nobody
+             *     changed anything that it is made of.
+             */
+            input_note?: string;
             /** attempt wait life delivery */
             kind?: string;
             log?: components["schemas"]["LogLine"][];
@@ -2277,6 +2319,18 @@ export interface components {
             /** Format: int32 */
             tries?: number;
         };
+        EndFailingBody: {
+            /** skip, cancel */
+            action?: string;
+            code?: string;
+            /** @description Only these recipients' ("<distribution>.r7"); empty: all, and what fails of files and of the distribution itself. */
+            recipients?: string[];
+            /**
+             * @description Of a skip, only this step, and only where it failed with this code; empty: any. A cancel of all recipients looks at them,
+             *     too: it cancels what has not ended of those of whom such a step failed or waits for another try.
+             */
+            step?: string;
+        };
         Error: {
             /** @description Stable: "PDF_ENCRYPTED". */
             code: string;
@@ -2287,7 +2341,7 @@ export interface components {
         };
         /** @description Event is one immutable line of what happened. */
         Event: {
-            /** @description Of a retry or resend, the steps that run again or wait again: "i1.7/watermark". */
+            /** @description Of a retry, resend or skip, the steps that run again or wait again: "i1.7/watermark". */
             again?: string[];
             /** Format: int32 */
             attempt?: number;
@@ -2303,7 +2357,10 @@ export interface components {
             error?: components["schemas"]["Error"] | null;
             /** @description Ordered within the distribution. */
             id?: string;
-            /** accepted planned started attempt paused resumed cancel_requested stopped retry_requested retry resend ended */
+            /**
+             * accepted planned started attempt paused resumed cancel_requested stopped retry_requested retry resend skip_requested skip
+             *     skipped end_requested cancelled ended
+             */
             kind?: string;
             /** @description The limit that an attempt waited for while its step was ready, and how long; empty and absent when for none. */
             limit?: string;
@@ -4806,6 +4863,34 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["CancelDistributionBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Distribution"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DistributionService_EndFailing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                distribution: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EndFailingBody"];
             };
         };
         responses: {
