@@ -205,8 +205,11 @@ func (d *distribution) stepView(step *plan.Step, st store.StepRecord, needs ...s
 
 // because says why a step was ended that never ran: what it needed has failed, and there the sentence is.
 func (d *distribution) because(step *plan.Step, code string, needs []store.UnitRecord) string {
-	if code == "CANCELLED" {
-		return "the distribution was cancelled before this was done"
+	switch code {
+	case plan.CodeCancelled:
+		return "it was cancelled before this was done"
+	case plan.CodeSkipped:
+		return "it failed, and a person had it left out"
 	}
 	for _, name := range step.Needs {
 		for _, rec := range needs {

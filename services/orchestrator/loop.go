@@ -193,8 +193,11 @@ func (s *Server) chore(ctx context.Context, c store.Chore) error {
 			return err
 		}
 	}
-	if c.Kind == "retry" {
+	switch c.Kind {
+	case "retry":
 		return s.retrySlice(ctx, d, c)
+	case "leave":
+		return s.leaveSlice(ctx, d, c)
 	}
 	for {
 		var next string

@@ -18,8 +18,12 @@ import (
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
 
-// choice is what a person asked a retry for, as it is kept until that is done.
+// choice is what a person asked a retry for, or to give up instead, as it is kept until that is done.
 type choice struct {
+	// Act is empty for a retry, else actSkip or actCancel.
+	Act string `json:"act,omitempty"`
+	// Step is what is given up; empty: any.
+	Step string `json:"step,omitempty"`
 	// Numbers are the recipients meant, in order; nil: all.
 	Numbers []int  `json:"numbers,omitempty"`
 	Code    string `json:"code,omitempty"`
@@ -81,6 +85,9 @@ func (c *choice) String() string {
 		if len(c.Numbers) == 1 {
 			words[0] = "recipient " + strconv.Itoa(c.Numbers[0])
 		}
+	}
+	if c.Step != "" {
+		words = append(words, "the step "+c.Step)
 	}
 	if c.Code != "" {
 		words = append(words, "what failed with "+c.Code)

@@ -16,7 +16,7 @@ func init() {
 	for _, name := range []string{"ListRules", "TestRule", "ListAlerts"} {
 		methods["AlertService."+name] = method{safe: readsOnly}
 	}
-	methods["ObserverService.ActOnFailures"] = method{safe: "it is RetryDistribution for some: what was asked for and goes on is not asked for twice"}
+	methods["ObserverService.ActOnFailures"] = method{safe: "it is RetryDistribution or EndFailing for some: what was asked for and goes on is not asked for twice"}
 	methods["ObserverService.RecordAccess"] = method{safe: "what nobody knows to be written down is told again: rather twice than not at all"}
 	methods["ObserverService.ShareDistribution"] = method{safe: "nothing is kept of an address that was made; one nobody heard of is known to nobody"}
 	methods["ObserverService.UnshareDistribution"] = method{safe: "addresses that are ended are ended again"}

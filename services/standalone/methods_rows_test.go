@@ -255,6 +255,18 @@ var methods = map[string]method{
 		}
 		s.want("mails", s.sent(id), 0)
 	}},
+	"DistributionService.EndFailing": {do: func(s *suite) {
+		id := s.made("failing", "skip "+s.name())
+		s.await(id, "failed")
+		s.again(func(ctx context.Context) error {
+			_, err := s.distributions.EndFailing(ctx, &distributionv1.EndFailingRequest{Production: "p", Distribution: id, Action: "skip"})
+			return err
+		}, "NOTHING_TO_SKIP")
+		s.await(id, "failed")
+		s.want("steps that were skipped", s.events(id, "skipped"), 1)
+		s.want("attempts", s.events(id, "attempt"), 1)
+		s.want("mails", s.sent(id), 0)
+	}},
 	"DistributionService.ResendRecipient": {do: func(s *suite) {
 		id := s.made("quick", "resend "+s.name())
 		s.await(id, "completed")

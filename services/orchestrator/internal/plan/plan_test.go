@@ -229,7 +229,7 @@ func document() string {
 	var b strings.Builder
 	b.WriteString("# States\n\nDrawn from the tables in `services/orchestrator/internal/plan` by its tests; a test fails when the two differ.\n")
 	section(&b, "Step", plan.States, func(from, to plan.State) bool { return plan.Check(from, to) == nil })
-	b.WriteString("\nOut of a final state leads only a person's asking for it again: from `done`, `failed`, `skipped` and `cancelled` to `pending` or `ready`. What has not run and waits for such a step goes back to `pending` with it.\n")
+	b.WriteString("\nOut of a final state leads only a person's asking for it again: from `done`, `failed`, `skipped` and `cancelled` to `pending` or `ready`. What has not run and waits for such a step goes back to `pending` with it. A person who skips what fails leads from `ready` and `retrying` to `skipped`, and from `failed` there by way of `pending`.\n")
 	section(&b, "Delivery", plan.Deliveries, func(from, to plan.Delivery) bool { return plan.CheckDelivery(from, to) == nil })
 	section(&b, "Distribution", plan.DistributionStates, func(from, to plan.DistributionState) bool { return plan.CheckDistribution(from, to) == nil })
 	b.WriteString("\n## Item\n\nDerived from how far its own steps are (rows) and its recipient's required delivery (columns).\n\n| |")

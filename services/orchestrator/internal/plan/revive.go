@@ -129,6 +129,7 @@ func Revive(d *Definition, join Join, redo Redo, files, items []UnitState, recip
 				need, _ := d.Step(name)
 				if need.Scope == ScopeFile {
 					r.count(files[i], name, false, need.Optional)
+					r.AnyBad = r.AnyBad || files[i].gone(name) && !need.Optional // the file was left out
 					// It has counted an end that was taken back.
 					moved = moved || from == Pending && !files[i].Steps[name].Final() && slices.Contains(item.Heard[step.Name], name)
 				} else {
@@ -163,9 +164,7 @@ func Revive(d *Definition, join Join, redo Redo, files, items []UnitState, recip
 			if need.Scope == ScopeRecipient {
 				var near Revival
 				near.count(recipient, name, again[StepOf{recipient.Unit, name}], need.Optional)
-				r.Waits += near.Waits
-				r.AnyOK, r.AnyBad, r.AnyHard = r.AnyOK || near.AnyOK, r.AnyBad || near.AnyBad, r.AnyHard || near.AnyBad
-				r.Code = cmp.Or(r.Code, near.Code)
+				r.join(near)
 				moved = moved || again[StepOf{recipient.Unit, name}]
 				continue
 			}
@@ -208,6 +207,8 @@ func (r *Revival) count(u UnitState, step string, again, optional bool) {
 	switch {
 	case again || !s.Final():
 		r.Waits++
+	case u.gone(step) && !optional:
+		// What was left out is neither there nor missing: of what is left out alone nothing can be made, and nothing need be.
 	case s == Done || s == Skipped || optional:
 		r.AnyOK = true
 	default:

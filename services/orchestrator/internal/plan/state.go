@@ -18,7 +18,7 @@ const (
 	Retrying  State = "retrying"  // waits for a time: that of its next attempt, or the end of the undo window
 	Done      State = "done"      // final: it succeeded
 	Failed    State = "failed"    // final: it will not succeed
-	Skipped   State = "skipped"   // final: its condition was false
+	Skipped   State = "skipped"   // final: its condition was false, or a person had it left out
 	Cancelled State = "cancelled" // final: somebody cancelled, or what it needs failed
 )
 
@@ -27,10 +27,10 @@ var States = []State{Pending, Ready, Running, Retrying, Done, Failed, Skipped, C
 
 // follows is the transition table of a step: what may come after what. Final states have no successors.
 var follows = map[State][]State{
-	Pending:  {Ready, Retrying, Skipped, Cancelled}, // retrying while the undo window is open
-	Ready:    {Running, Cancelled},
+	Pending:  {Ready, Retrying, Skipped, Cancelled},               // retrying while the undo window is open
+	Ready:    {Running, Skipped, Cancelled},                       // skipped: a person gave up what failed before and is to be tried again
 	Running:  {Ready, Retrying, Done, Failed, Skipped, Cancelled}, // skipped: its condition was looked at when it was handed out
-	Retrying: {Ready, Cancelled},
+	Retrying: {Ready, Skipped, Cancelled},
 }
 
 // revived is what a person may make of a step by asking for it again, or for something that it needs. Nothing else leads

@@ -121,6 +121,7 @@ func layoutChore(id string) string     { return "layout/" + id }
 func cancelChore(id string) string     { return "cancel/" + id }
 func resumeChore(id string) string     { return "resume/" + id }
 func retryChore(id, ask string) string { return "retry/" + id + "/" + ask }
+func leaveChore(id, ask string) string { return "leave/" + id + "/" + ask }
 
 // clockMember is how a schedule stands in the clock.
 func clockMember(production, name string) string { return production + "/" + name }

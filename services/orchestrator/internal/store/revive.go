@@ -286,8 +286,11 @@ func (s *Store) Revive(ctx context.Context, g *Graph, production, id string, a A
 	return nil
 }
 
-// Ask is a person's wish that a distribution's steps run again.
+// Ask is a person's wish that a distribution's steps run again, or that what fails is given up.
 type Ask struct {
+	// Leaves: it is given up, and Kind is that of the event; else it runs again.
+	Leaves bool
+	Kind   string
 	// ID is the same for the same wish; while that is being fulfilled it is not begun anew.
 	ID string
 	// Choice is kept until it is fulfilled; the store does not look into it.
@@ -300,7 +303,11 @@ type Ask struct {
 // ErrNotFound.
 func (s *Store) AskAgain(ctx context.Context, production, id string, a Ask) error {
 	sh := s.shardOf(production)
-	args := []any{id, retryChore(id, a.ID), production, a.ID, a.Choice, a.Who, a.Text, FirstCursor}
+	chore, kind := retryChore(id, a.ID), "retry_requested"
+	if a.Leaves {
+		chore, kind = leaveChore(id, a.ID), a.Kind
+	}
+	args := []any{id, chore, production, a.ID, a.Choice, a.Who, a.Text, FirstCursor, kind}
 	for _, st := range plan.DistributionStates {
 		if st.Final() {
 			args = append(args, string(st))

@@ -190,6 +190,7 @@ type luaKind struct {
 	Crash   bool          `json:"crash,omitempty"`
 	Alt     luaAlt        `json:"alt,omitzero"`
 	Of      string        `json:"of,omitempty"`
+	Told    string        `json:"told,omitempty"`
 }
 
 // luaAlt replaces what a putting-back does when the distribution was cancelled meanwhile.
@@ -355,7 +356,7 @@ func (s *Store) EndCancelled(ctx context.Context, c Chore, g *Graph, size plan.S
 				continue
 			}
 			op := luaOp{unit: u, kind: luaKind{Step: st.Name, To: plan.Cancelled, Outcome: outcomeOf(plan.Cancelled),
-				Code: "CANCELLED", From: [3]plan.State{plan.Pending, plan.Ready, plan.Retrying}}}
+				Code: plan.CodeCancelled, From: [3]plan.State(plan.Leaving)}}
 			if st.Delivers != "" {
 				op.kind.Deliver = plan.Withdrawn
 			}

@@ -1,9 +1,9 @@
 #!lua
--- Ask begins a chore that makes steps of a distribution run again. It counts among what is open, so that the distribution
+-- Ask begins a chore that makes steps of a distribution run again, or gives up what fails. It counts among what is open, so that the distribution
 -- does not end before the chore does.
 -- KEYS  1 distribution  2 its events  3 chores  4 changed  5 what retries under way are for  6 open  7 ended
--- ARGV  1 distribution id  2 retry chore  3 production  4 ask  5 choice  6 who asked  7 what for  8 first cursor
---       9… final states
+-- ARGV  1 distribution id  2 chore  3 production  4 ask  5 choice  6 who asked  7 what for  8 first cursor
+--       9 kind of the event  10… final states
 -- Returns 1 begun, 2 the same is under way, 3 the distribution was cancelled, 4 there is none in that production.
 local dist, events, chores, changed, asks, open, ended = unpack(KEYS)
 local id, chore = ARGV[1], ARGV[2]
@@ -23,7 +23,7 @@ redis.call('HSET', asks, ARGV[4], ARGV[5])
 redis.call('HSET', dist, 'c:' .. chore, ARGV[8])
 redis.call('HINCRBY', dist, 'open', 1)
 redis.call('ZADD', chores, now, chore)
-for i = 9, #ARGV do
+for i = 10, #ARGV do
   if about[1] == ARGV[i] then
     redis.call('HSET', dist, 'state', 'running')
     redis.call('HDEL', dist, 'ended', 'pause')
@@ -37,6 +37,6 @@ for i = 9, #ARGV do
   end
 end
 redis.call('HINCRBY', dist, 'ver', 1)
-redis.call('XADD', events, '*', 'k', 'retry_requested', 'w', ARGV[6], 't', ARGV[7])
+redis.call('XADD', events, '*', 'k', ARGV[9], 'w', ARGV[6], 't', ARGV[7])
 redis.call('XADD', changed, 'MAXLEN', '~', 10000, '*', 'd', id, 'p', about[3])
 return 1

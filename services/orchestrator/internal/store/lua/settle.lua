@@ -13,7 +13,7 @@
 --       3 operations, at most 100, in order: {kinds: [{s step, ...}], list: [number of its kind, unit u, attempt a or 0,
 --         output or '' and, after a line's end, the function's figures, ...]}. Of most there are many of a kind, which is either
 --         {from, to, w worker, o outcome, code, msg, due, dv, dup, keep, cp, tally [1, errors, crashes, throttles], ev, doc,
---         crash, alt}, an end or a putting-back of an attempt; alt replaces to, o and dv when the distribution was cancelled;
+--         crash, alt, told who ended it without an attempt}, an end or a putting-back of an attempt; alt replaces to, o and dv when the distribution was cancelled;
 --         or {arrive = true, o outcome, code, of}, of the steps that (u, s) waits for the file's step of has ended
 --       4 chore that this batch belongs to, or ''   5 its cursor as the caller read it
 --       6 its cursor from now on, or '' when the chore is finished
@@ -307,7 +307,8 @@ local function arrive(u, s, outcome, code, near, of)
     if near then
       put(r, f.hard, '1')
     end
-  else
+  elseif outcome ~= 'left' then
+    -- What was left out is neither there nor missing.
     put(r, f.stop, '1')
   end
   if last then
@@ -315,7 +316,7 @@ local function arrive(u, s, outcome, code, near, of)
   end
 end
 
--- The step (u, s) enters a final state: outcome is ok, bad or cancelled, and goes to whatever waits for it.
+-- The step (u, s) enters a final state: outcome is ok, bad, cancelled or left, and goes to whatever waits for it.
 -- Of its record the caller has read what f.ending says.
 finish = function(u, f, r, to, outcome, code, dv)
   local g, s = f.g, f.s
@@ -497,6 +498,9 @@ local function settle(op, u, a, out)
       call('XADD', events, '*', unpack(more))
     end
   end
+  if op.told then
+    call('XADD', events, '*', 'k', to, 'u', u, 's', s, 'w', op.told)
+  end
   if outcome ~= '' then
     -- Only earlier attempts left a code.
     if to == 'done' and a ~= 1 and record(u, f.joining)[f.code] then
@@ -540,7 +544,7 @@ for i = 1, #list, 4 do
   moved = moved or code == 1
 end
 
-local asked = chore ~= '' and cursor == '' and string.match(chore, '^retry/[^/]+/(.+)$')
+local asked = chore ~= '' and cursor == '' and (string.match(chore, '^retry/[^/]+/(.+)$') or string.match(chore, '^leave/[^/]+/(.+)$'))
 if asked then
   -- Fulfilled: it was counted among what is open, and steps of the whole distribution may have waited for nothing else.
   count('open', -1)
