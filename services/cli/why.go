@@ -130,6 +130,9 @@ func showStory(t *term, s *observerv1.Story, full bool) {
 		if !full {
 			continue
 		}
+		if c.GetInputNote() != "" {
+			t.paragraph(strings.Repeat(" ", 26), c.GetInputNote())
+		}
 		for _, payload := range []struct{ name, json string }{{"asked", c.GetInputJson()}, {"answered", c.GetOutputJson()}} {
 			if payload.json != "" {
 				t.print("  %24s%s %s", "", pad(payload.name, 8), payload.json)

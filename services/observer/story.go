@@ -120,9 +120,40 @@ func (s *Server) addPayloads(ctx context.Context, sc *scene, chapters []*observe
 		c.OutputJson = shortened(outputs[key])
 		input, err := s.records.Request(ctx, sc.d.Production, sc.d.ID, c.GetUnit(), c.GetStep())
 		if err == nil {
-			c.InputJson = shortened(input)
+			c.InputJson, c.InputNote = shortened(input), sc.changedSince(c)
 		}
 	}
+}
+
+// changedSince says what people changed of what an attempt is asked with, after it: what it was given itself is not kept.
+func (sc *scene) changedSince(c *observerv1.Chapter) string {
+	_, whose := story.Numbers(c.GetUnit())
+	said := ""
+	for i := range sc.events {
+		e := &sc.events[i]
+		_, theirs := story.Numbers(e.Unit)
+		if whose == 0 || c.GetUntil() == nil || !e.Time.After(moment(c.GetUntil())) {
+			continue
+		}
+		switch {
+		case e.Kind == "resend" && theirs == whose:
+			said = "the name or the address may have been another, and the mail was another"
+		case e.Kind == "retry" && theirs == whose:
+			said = "the mark may have been another, and what it was made of may have been made anew"
+		case e.Kind == "skip" && theirs == whose:
+			said = "what was left out was not yet"
+		default:
+			continue
+		}
+		said = fmt.Sprintf("as it would be asked now: before %s at %s %s", because(e), e.Time.UTC().Format("2006-01-02 15:04:05 UTC"), said)
+	}
+	return said
+}
+
+// because is who did what, as a cause in time.
+func because(e *event.Event) string {
+	what := map[string]string{"resend": "sent to the recipient again", "retry": "had it run again", "skip": "had something left out"}[e.Kind]
+	return why.Person(e.Worker) + " " + what
 }
 
 func shortened(json string) string {
