@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/mattn/go-isatty"
 
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 
@@ -20,7 +23,10 @@ type failuresCmd struct {
 	Since      moment `placeholder:"WHEN" help:"Only what failed since then: 30m, 12h or 14d ago, or a time."`
 	All        bool   `help:"Also what is over: retried and done."`
 	Group      string `placeholder:"FINGERPRINT" help:"Only this group."`
-	Act        string `placeholder:"WHAT" enum:",retry" default:"" help:"Do something to everybody in the group: retry."`
+	Act        string `placeholder:"WHAT" enum:",retry,skip,cancel" default:"" help:"Do something to everybody in the group: retry, skip or cancel."`
+	Skip       bool   `help:"As --act skip: leave out what fails; whoever waits for it goes on without."`
+	Cancel     bool   `help:"As --act cancel: cancel all that has not ended of those it hurts, their mail too."`
+	Yes        bool   `help:"Skip or cancel without being asked first."`
 	JSON       bool   `name:"json" help:"Print one JSON document: {\"groups\":[…]}, or the server's answer to --act."`
 }
 
@@ -30,6 +36,14 @@ func (c *failuresCmd) Run(ctx context.Context, t *term) error {
 	client, err := c.client(coordinator)
 	if err != nil {
 		return err
+	}
+	for act, wanted := range map[string]bool{"skip": c.Skip, "cancel": c.Cancel} {
+		if wanted && c.Act != "" && c.Act != act {
+			return refuse("USAGE", "say one of retry, skip and cancel")
+		}
+		if wanted {
+			c.Act = act
+		}
 	}
 	production := c.Production
 	if fingerprint.MatchString(c.ID) && c.Group == "" {
@@ -113,6 +127,7 @@ func showGroup(t *term, g *observerv1.FailureGroup) {
 	if g.GetOpen() > 0 {
 		hint := productionFlag{Production: g.GetProduction()}.hint()
 		t.print("  to run what failed again: filigree failures %s%s --group %s --act retry", g.GetDistribution(), hint, g.GetFingerprint())
+		t.print("  to go on without it: --skip in place of --act retry; to send these people nothing more: --cancel")
 	}
 }
 
@@ -126,6 +141,10 @@ func (c *failuresCmd) act(ctx context.Context, t *term, client *api.Client, grou
 		return refuse("USAGE", "the group hurts %d distributions: name the one to act on, such as filigree failures %s --group %s --act %s",
 			g.GetDistributions(), g.GetDistribution(), g.GetFingerprint(), c.Act)
 	}
+	err := c.confirm(ctx, t, g)
+	if err != nil {
+		return err
+	}
 	answer, raw, err := client.ActOnFailures(ctx, &observerv1.ActOnFailuresRequest{Production: g.GetProduction(), Distribution: g.GetDistribution(),
 		Fingerprint: g.GetFingerprint(), Action: c.Act})
 	if err != nil {
@@ -135,6 +154,44 @@ func (c *failuresCmd) act(ctx context.Context, t *term, client *api.Client, grou
 		return t.document(raw)
 	}
 	d := answer.GetDistribution()
-	t.print("%s %s: what failed runs again for %s; items %s", d.GetId(), word(d), plural(int(answer.GetRecipients()), "recipient", "recipients"), counts(d.GetItems()))
+	what := map[string]string{"retry": "what failed runs again for %s", "skip": "what failed is left out for %s", "cancel": "what has not ended is cancelled for %s"}[c.Act]
+	t.print("%s %s: "+what+"; items %s", d.GetId(), word(d), plural(int(answer.GetRecipients()), "recipient", "recipients"), counts(d.GetItems()))
+	return nil
+}
+
+// consequences says what giving a group up will do, before it is done.
+func consequences(act string, g *observerv1.FailureGroup) string {
+	people := plural(int(g.GetRecipients()), "person", "people")
+	if act == "cancel" {
+		return fmt.Sprintf("cancel: all that has not ended of %s in %s is cancelled, their mail too; what failed stays failed, what was sent stays sent, and a mail that is being sent now may be sent. A retry brings it back.",
+			people, g.GetDistribution())
+	}
+	return fmt.Sprintf("skip: the step %s, which failed with %s, is left out for %s in %s, and so is what cannot do without it. Mail that waits for it goes now, without that document, which it names as missing; who has nothing left to get gets none. The items left out count as skipped.",
+		g.GetStep(), g.GetCode(), people, g.GetDistribution())
+}
+
+// confirm asks before a group is given up.
+func (c *failuresCmd) confirm(ctx context.Context, t *term, g *observerv1.FailureGroup) error {
+	if c.Act == "retry" || c.Yes {
+		return nil
+	}
+	if c.JSON || !t.live || !isatty.IsTerminal(t.in.Fd()) {
+		return refuse("CONFIRM", "%s Nothing was changed: say --yes if that is what you want", consequences(c.Act, g))
+	}
+	t.say("%s", consequences(c.Act, g))
+	fmt.Fprint(t.err, "Go on? [y/N] ")
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(t.in).ReadString('\n') // an end of the input is no yes
+		answer <- line
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case line := <-answer:
+		if s := strings.ToLower(strings.TrimSpace(line)); s != "y" && s != "yes" {
+			return refuse("NOT_CONFIRMED", "nothing was changed")
+		}
+	}
 	return nil
 }

@@ -145,6 +145,7 @@ func (s *Server) prepare(next runtime.HandlerFunc) runtime.HandlerFunc {
 				return
 			}
 		}
+		c.asked = asked(route.input, read)
 		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.CallTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)

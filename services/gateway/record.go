@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"encoding/json"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -26,8 +28,10 @@ func (s *Server) record(method string, c *call, status int) {
 		return
 	}
 	l := audit.Line{Production: c.params["production"], Detail: strconv.Itoa(status)}
-	if c.code != "" {
-		l.Detail += " " + c.code
+	for _, word := range []string{c.code, c.asked} {
+		if word != "" {
+			l.Detail += " " + word
+		}
 	}
 	read := method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 	switch {
@@ -85,6 +89,24 @@ func action(method string) string {
 		return words[0]
 	}
 	return strings.Join(words[1:], "_") + "." + words[0]
+}
+
+// word is what an action may be called.
+var word = regexp.MustCompile(`^[a-z_]{1,32}$`)
+
+// asked is which of several actions a request's body asks for; empty where there is only one.
+func asked(m protoreflect.MessageDescriptor, body []byte) string {
+	if m.Fields().ByName("action") == nil {
+		return ""
+	}
+	var of struct {
+		Action string `json:"action"`
+	}
+	err := json.Unmarshal(body, &of)
+	if err != nil || !word.MatchString(of.Action) {
+		return "" // whoever serves the call says what is wrong with it
+	}
+	return of.Action
 }
 
 // made is the id of what an answer shows: its own, or that of the one thing in it; empty when it has none.

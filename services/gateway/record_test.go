@@ -71,7 +71,8 @@ func TestEachWriteAndEachLookAtADocumentIsInTheAuditOnce(t *testing.T) {
 		w.call(http.MethodGet, "/v1/productions/red/distributions/D1", coordinator, "")
 		w.call(http.MethodGet, "/v1/productions/red/distributions/D1/items/D1.2.7/copy", coordinator, "")
 		w.call(http.MethodPost, "/v1/productions/red/distributions/D1:cancel", "nobody", "{}")
-		want = append(want, "red t1 distribution.cancel D1", "blue t1 distribution.cancel D1", " t1 token.create ", " t1 token.create t9", "red t1 copy.download D1.2.7")
+		w.call(http.MethodPost, "/v1/productions/red/distributions/D1/failures/0123456789abcdef:act", coordinator, `{"action":"skip"}`)
+		want = append(want, "red t1 on_failures.act D1", "red t1 distribution.cancel D1", "blue t1 distribution.cancel D1", " t1 token.create ", " t1 token.create t9", "red t1 copy.download D1.2.7")
 	}
 	w.stop() // it tells what is left
 	for err := range w.stopped {
@@ -83,12 +84,15 @@ func TestEachWriteAndEachLookAtADocumentIsInTheAuditOnce(t *testing.T) {
 	for _, line := range a.lines {
 		got[line]++
 	}
-	if len(a.lines) != len(want) || len(got) != 5 {
+	if len(a.lines) != len(want) || len(got) != 6 {
 		t.Errorf("%d lines, want %d: %v", len(a.lines), len(want), got)
 	}
 	for line, n := range got {
 		if n != 20 {
 			t.Errorf("%d of %q", n, line)
+		}
+		if strings.Contains(line, "failures.act") && !strings.HasSuffix(line, " skip\n") {
+			t.Errorf("it does not say what was asked for: %q", line)
 		}
 		if !slices.ContainsFunc(want, func(s string) bool { return strings.HasPrefix(line, s) }) {
 			t.Errorf("nobody did %q", line)

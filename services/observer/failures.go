@@ -218,7 +218,7 @@ func (s *Server) ActOnFailures(ctx context.Context, req *observerv1.ActOnFailure
 	for first := true; first || len(numbers) > 0; first = false {
 		part := numbers[:min(1000, len(numbers))]
 		numbers = numbers[len(part):]
-		resp.Distribution, err = s.actOn(ctx, req, groups[i].Code, part)
+		resp.Distribution, err = s.actOn(ctx, req, groups[i].Step, groups[i].Code, part)
 		if err != nil {
 			return nil, err
 		}
@@ -232,10 +232,15 @@ func (s *Server) ActOnFailures(ctx context.Context, req *observerv1.ActOnFailure
 }
 
 // actOn does it to recipients; none: to all whom the code is of.
-func (s *Server) actOn(ctx context.Context, req *observerv1.ActOnFailuresRequest, code string, numbers []int) (*distributionv1.Distribution, error) {
+func (s *Server) actOn(ctx context.Context, req *observerv1.ActOnFailuresRequest, step, code string, numbers []int) (*distributionv1.Distribution, error) {
 	ids := make([]string, len(numbers))
 	for i, n := range numbers {
 		ids[i] = req.GetDistribution() + ".r" + strconv.Itoa(n)
+	}
+	if req.GetAction() != "retry" {
+		got, err := s.deps.Distributions.EndFailing(ctx, &distributionv1.EndFailingRequest{Production: req.GetProduction(),
+			Distribution: req.GetDistribution(), Recipients: ids, Step: step, Code: code, Action: req.GetAction()})
+		return got.GetDistribution(), err
 	}
 	got, err := s.deps.Distributions.RetryDistribution(ctx, &distributionv1.RetryDistributionRequest{Production: req.GetProduction(),
 		Distribution: req.GetDistribution(), Recipients: ids, Code: code})

@@ -158,7 +158,7 @@ func (s *Server) learnFrom(ctx context.Context, production, id string) error {
 	sum, n := map[string]time.Duration{}, map[string]time.Duration{}
 	for _, ev := range events.GetEvents() {
 		switch ev.GetKind() {
-		case "retry_requested", "retry", "resend", "paused":
+		case "retry_requested", "retry", "resend", "paused", "skip_requested", "end_requested":
 			return nil
 		case "attempt":
 			if f := functions[ev.GetStep()]; ev.GetState() == "done" && ev.GetStartedAt() != nil && f != "" {

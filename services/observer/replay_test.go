@@ -233,7 +233,59 @@ func TestEventsTellEveryState(t *testing.T) {
 		}
 	}
 
+	giveUp := func(id, action, step, code string, who ...string) {
+		t.Helper()
+		req := &distributionv1.EndFailingRequest{Production: "default", Distribution: id, Action: action, Step: step, Code: code}
+		for _, r := range who {
+			req.Recipients = append(req.Recipients, id+"."+r)
+		}
+		_, err := w.distributions.EndFailing(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	w.replayed(make("all well", 3, 40, nil))
+
+	// What fails is given up: copies, one by one and all of somebody's, mails, a file; of some people everything.
+	for _, policy := range []string{"hold", "available"} {
+		for _, what := range []string{"1.2", "1.3", "2.3", "2.5"} {
+			set(what, broken, true)
+		}
+		set("p4", refused, true)
+		id := make("given up, "+policy, 2, 6, func(r *distributionv1.CreateDistributionRequest) {
+			if policy == "hold" {
+				r.Policy = &distributionv1.Policy{OnFailure: policy}
+			}
+		})
+		w.replayed(id)
+		giveUp(id, "skip", "watermark", "MARK_HIDDEN", "r2", "r3")
+		w.replayed(id)
+		giveUp(id, "skip", "", "")
+		w.replayed(id)
+		for _, what := range []string{"1.2", "1.3", "2.3", "2.5", "p4"} {
+			set(what, nil, false)
+		}
+		retry(id, func(r *distributionv1.RetryDistributionRequest) { r.Done = "redo" })
+		w.replayed(id)
+	}
+	set("f2", broken, true)
+	given := make("a file left out", 2, 5, nil)
+	w.replayed(given)
+	giveUp(given, "skip", "prepare", "MARK_HIDDEN")
+	w.replayed(given)
+	set("f2", nil, false)
+	for _, address := range []string{"p2", "p3"} {
+		set(address, deferred, true)
+	}
+	given = make("cancelled for some", 2, 4, nil)
+	w.until(func() bool { return w.get("default", given).GetRecipients().GetDeferred() == 2 }, func() any { return w.get("default", given) })
+	giveUp(given, "cancel", "email", "MAIL_DEFERRED")
+	w.replayed(given)
+	set("p2", nil, false)
+	set("p3", nil, false)
+	retry(given, nil)
+	w.replayed(given)
 
 	set("1.2", broken, true)
 	set("2.2", broken, true)
@@ -300,6 +352,20 @@ func TestEventsTellEveryState(t *testing.T) {
 	w.replayed(id)
 	retry(id, nil)
 	w.replayed(id)
+	set("made Person 1", broken, true)
+	set("report", broken, true)
+	id = make("own, given up", 2, 2, func(r *distributionv1.CreateDistributionRequest) { r.Definition = "own" })
+	w.replayed(id)
+	set("report", nil, false)
+	giveUp(id, "skip", "make", "")
+	w.replayed(id)
+	set("report", broken, true)
+	id = make("own, without a report", 2, 2, func(r *distributionv1.CreateDistributionRequest) { r.Definition = "own" })
+	w.replayed(id)
+	giveUp(id, "skip", "", "")
+	w.replayed(id)
+	set("made Person 1", nil, false)
+	set("report", nil, false)
 
 	set("1.1", broken, false)
 	set("1.2", broken, false)

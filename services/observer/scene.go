@@ -66,10 +66,17 @@ func (s *Server) scene(ctx context.Context, production, id string) (*scene, erro
 
 // note keeps what is asked of attempts again and again.
 func (sc *scene) note(e *event.Event) {
-	if e.Kind != "attempt" {
+	key := e.Unit + "/" + e.Step
+	switch e.Kind {
+	case "skipped", "cancelled":
+		// A person gave it up: nothing of it fails any more.
+		delete(sc.last, key)
+		delete(sc.failing, key)
+		return
+	case "attempt":
+	default:
 		return
 	}
-	key := e.Unit + "/" + e.Step
 	sc.last[key] = e
 	switch {
 	case !failed(e):

@@ -13,6 +13,7 @@ import (
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	emailv1 "github.com/filigreehq/filigree/proto/gen/filigree/email/v1"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
+	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 )
 
 // why asks until the answer has a first cause of a kind, or none for "", and returns it.
@@ -113,6 +114,66 @@ func TestAGroupOfFailuresIsRetriedAsOne(t *testing.T) {
 		t.Errorf("%d retries in the name of whoever asked, want 1 (%v)", asked, err)
 	}
 	w.why("Person 2", "")
+}
+
+// A group is given up as one: skipped, what waits goes on without; cancelled, nothing more is sent to those it hurts.
+func TestAGroupOfFailuresIsGivenUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	stamp := w.stamp
+	w.stamp = func(ctx context.Context, r *watermarkv1.StampRequest) (*watermarkv1.StampResponse, error) {
+		if strings.HasSuffix(r.GetItem(), ".1.2") || strings.HasSuffix(r.GetItem(), ".2.3") {
+			return nil, fault.New(fault.Invalid, "MARK_HIDDEN", "the mark would be hidden on page 3")
+		}
+		return stamp(ctx, r)
+	}
+	w.send = func(_ context.Context, r *emailv1.SendRequest) (*emailv1.SendResponse, error) {
+		if strings.HasPrefix(r.GetTo().GetEmail(), "p4@") {
+			return nil, fault.New(fault.Unavailable, "EMAIL_DEFERRED", "not now")
+		}
+		return &emailv1.SendResponse{MessageId: "m." + r.GetDelivery()}, nil
+	}
+	w.work("worker-1")
+	id := w.create("default", 2, 5)
+	group := func(code string) *observerv1.FailureGroup {
+		var found *observerv1.FailureGroup
+		w.until(func() bool {
+			resp, err := w.observer.ListFailures(t.Context(), &observerv1.ListFailuresRequest{Production: "default", Distribution: id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, g := range resp.GetGroups() {
+				if g.GetCode() == code {
+					found = g
+				}
+			}
+			return found != nil
+		}, func() any { return w.get("default", id) })
+		return found
+	}
+	act := func(code, action string) {
+		t.Helper()
+		done, err := w.observer.ActOnFailures(w.as(accessv1.Role_ROLE_COORDINATOR, "default"),
+			&observerv1.ActOnFailuresRequest{Production: "default", Distribution: id, Fingerprint: group(code).GetFingerprint(), Action: action})
+		if err != nil || done.GetRecipients() == 0 {
+			t.Fatalf("%s: %v, %v", action, done, err)
+		}
+	}
+	w.until(func() bool { return w.get("default", id).GetRecipients().GetSent() == 4 }, func() any { return w.get("default", id) })
+	act("MARK_HIDDEN", "skip")
+	act("EMAIL_DEFERRED", "cancel")
+	d := w.ended("default", id)
+	if d.GetItems().GetSkipped() != 2 || d.GetItems().GetCancelled() != 2 || d.GetItems().GetDone() != 6 || d.GetRecipients().GetCancelled() != 1 {
+		t.Errorf("got %v", d)
+	}
+	w.until(func() bool {
+		resp, err := w.observer.ListFailures(t.Context(), &observerv1.ListFailuresRequest{Production: "default"})
+		return err == nil && len(resp.GetGroups()) == 0
+	}, func() any { return "something still fails" })
+	resp, err := w.observer.GetStory(t.Context(), &observerv1.GetStoryRequest{Production: "default", Distribution: id, Unit: "i1.2"})
+	if err != nil || !strings.Contains(fmt.Sprint(resp.GetStory()), "oken:1 had the copy of") {
+		t.Errorf("the story does not tell who left it out: %v, %v", resp, err)
+	}
 }
 
 // A story has every attempt of what it is about, once, in order, with what was asked and answered.

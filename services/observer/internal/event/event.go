@@ -10,7 +10,9 @@ type Event struct {
 	// ID orders events within a distribution: "<ms>-<n>" by Redis's clock.
 	ID   string
 	Time time.Time
-	Kind string // accepted planned started attempt paused resumed cancel_requested stopped retry_requested retry resend ended
+	// Kind: accepted planned started attempt paused resumed cancel_requested stopped retry_requested retry resend skip_requested
+	// skip skipped end_requested cancelled ended
+	Kind string
 
 	// Of an attempt: what ran, about what, by whom, from when, what it ended in, and why.
 	Step, Unit    string
@@ -35,7 +37,7 @@ type Event struct {
 
 	// Delivery is the state that the delivery entered, of an attempt that failed for good.
 	Delivery string
-	// Again names the steps that run or wait again, of a retry or resend: "i1.7/watermark".
+	// Again names the steps that run or wait again, of a retry, resend or skip: "i1.7/watermark".
 	Again []string
 }
 

@@ -405,7 +405,12 @@ func touched(events []event.Event, all int) [][2]int {
 	var numbers []int
 	for i := range events {
 		e := &events[i]
-		if e.Unit == "" || e.Kind != "attempt" && e.Kind != "resend" && e.Kind != "retry" {
+		switch e.Kind {
+		case "attempt", "resend", "retry", "skip", "skipped", "cancelled":
+		default:
+			continue
+		}
+		if e.Unit == "" {
 			continue
 		}
 		switch e.Unit[0] {

@@ -62,6 +62,17 @@ func facts(events []event.Event, position string) found {
 			for n := range f.steps {
 				f.steps[n].over()
 			}
+		case "skipped", "cancelled":
+			// What failed so far of it does not count any more.
+			n, ok := where[[2]string{e.Unit, e.Step}]
+			if !ok {
+				n = len(f.steps)
+				where[[2]string{e.Unit, e.Step}] = n
+				f.steps = append(f.steps, stepFacts{unit: e.Unit, step: e.Step})
+			}
+			for j := range f.steps[n].failures {
+				f.steps[n].failures[j].state = "resolved"
+			}
 		case "attempt":
 			if e.Worker != "" && !workers[e.Worker] {
 				workers[e.Worker] = true

@@ -109,7 +109,7 @@ func newWalk(d event.Distribution, events []event.Event, pauses []Span, until ti
 					w.pauses[i].Until = e.Time
 				}
 			}
-		case "retry", "resend":
+		case "retry", "resend", "skip":
 			w.asked = append(w.asked, e)
 		case "ended":
 			w.ends = append(w.ends, e.Time)

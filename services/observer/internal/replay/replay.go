@@ -111,7 +111,7 @@ const (
 // record is a step of a unit.
 type record struct {
 	state string
-	// told is what it told those that need it when it ended: ok, bad or cancelled.
+	// told is what it told those that need it when it ended: ok, bad, cancelled, or left: it is neither there nor missing.
 	told string
 }
 
@@ -198,9 +198,14 @@ func (r *replayer) event(e *event.Event) error {
 	case "retry_requested":
 		r.revive()
 		r.paused = r.paused && r.state == "paused"
-	case "retry", "resend":
+	case "retry", "resend", "skip":
 		r.revive()
 		return r.again(e)
+	case "skip_requested", "end_requested":
+		r.revive()
+		r.paused = r.paused && r.state == "paused"
+	case skipped, cancelled:
+		return r.givenUp(e)
 	case "attempt":
 		return r.attempt(e)
 	case "ended":
@@ -220,18 +225,44 @@ func (r *replayer) revive() {
 	}
 }
 
-// attempt: a step was tried, and entered a state by that.
-func (r *replayer) attempt(e *event.Event) error {
+// of is what an event about a step is about.
+func (r *replayer) of(e *event.Event) (unit, int, error) {
 	u, err := parseUnit(e.Unit)
 	if err != nil {
-		return err
+		return u, 0, err
 	}
 	i, err := r.find(e.Step)
 	if err != nil {
-		return err
+		return u, 0, err
 	}
 	if r.records[u] == nil || r.records[u][i].state == "" {
-		return fmt.Errorf("there is no step %s of %s", e.Step, e.Unit)
+		return u, 0, fmt.Errorf("there is no step %s of %s", e.Step, e.Unit)
+	}
+	return u, i, nil
+}
+
+// givenUp: a person had a step end that no worker had.
+func (r *replayer) givenUp(e *event.Event) error {
+	u, i, err := r.of(e)
+	if err != nil {
+		return err
+	}
+	told := "left"
+	if e.Kind == cancelled {
+		told = cancelled
+	}
+	if r.plan.Steps[i].Delivers {
+		r.deliveries[u.recipient] = cancelled
+	}
+	r.end(u, i, e.Kind, told)
+	return nil
+}
+
+// attempt: a step was tried, and entered a state by that.
+func (r *replayer) attempt(e *event.Event) error {
+	u, i, err := r.of(e)
+	if err != nil {
+		return err
 	}
 	if r.plan.Steps[i].Delivers {
 		r.deliveries[u.recipient] = delivered(e)
@@ -329,7 +360,7 @@ func (r *replayer) decide(u unit, i int) {
 			ok = true
 		case "bad":
 			bad, hard = true, hard || near
-		default:
+		case "cancelled":
 			stop = true
 		}
 	})

@@ -62,7 +62,7 @@ type kind struct {
 
 var kinds = map[string]kind{
 	"event": {"each event of a distribution, as it happens", []field{
-		{"kind", cel.StringType, "accepted planned started attempt paused resumed cancel_requested stopped retry_requested retry resend ended"},
+		{"kind", cel.StringType, "accepted planned started attempt paused resumed cancel_requested stopped retry_requested retry resend skip_requested skip skipped end_requested cancelled ended"},
 		{"production", cel.StringType, ""}, {"distribution", cel.StringType, "its id"}, {"title", cel.StringType, "the distribution's"},
 		{"step", cel.StringType, "of an attempt"}, {"unit", cel.StringType, "of an attempt"}, {"attempt", cel.IntType, "which, from 1"},
 		{"worker", cel.StringType, ""}, {"state", cel.StringType, "entered: done failed retrying ready skipped cancelled, or the distribution's"},

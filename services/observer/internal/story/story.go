@@ -151,7 +151,19 @@ func (t *telling) event(e *event.Event) {
 	case "planned":
 		t.begun = e.Time
 		return
-	case "retry", "resend":
+	case "skipped", "cancelled":
+		if !t.units[e.Unit] {
+			return
+		}
+		what := why.Person(e.Worker) + " had " + t.what(e.Step, e.Unit)
+		if e.Kind == "skipped" {
+			what += " left out"
+		} else {
+			what += " cancelled"
+		}
+		t.add(Chapter{Kind: "life", Event: *e, From: e.Time, Until: e.Time, State: e.Kind, Sentence: why.Sentence(what)})
+		return
+	case "retry", "resend", "skip":
 		_, mine := Numbers(t.in.Unit)
 		_, theirs := Numbers(e.Unit)
 		if mine != 0 && theirs != 0 && mine != theirs {

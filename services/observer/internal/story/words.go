@@ -115,6 +115,17 @@ func life(e *event.Event) string {
 			text += " of " + e.Text
 		}
 		return text
+	case "skip_requested", "end_requested":
+		text := by + " asked to skip what fails"
+		if e.Kind == "end_requested" {
+			text = by + " asked to cancel what has not ended"
+		}
+		if e.Text != "" {
+			text += " of " + e.Text
+		}
+		return text
+	case "skip":
+		return by + " had what failed left out; what waited for it goes on without"
 	case "retry":
 		return by + " had what failed run again"
 	case "resend":

@@ -2650,6 +2650,130 @@ func (x *ListEventsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type ArchivedDistributionRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// The end that the archive is of.
+	EndedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// Id of the last event that the archive has.
+	LastEvent string `protobuf:"bytes,4,opt,name=last_event,json=lastEvent,proto3" json:"last_event,omitempty"`
+	// SHA-256 of the archive's last segment, in hexadecimal, as it was read back.
+	Sha256        string `protobuf:"bytes,5,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchivedDistributionRequest) Reset() {
+	*x = ArchivedDistributionRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchivedDistributionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchivedDistributionRequest) ProtoMessage() {}
+
+func (x *ArchivedDistributionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchivedDistributionRequest.ProtoReflect.Descriptor instead.
+func (*ArchivedDistributionRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ArchivedDistributionRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *ArchivedDistributionRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *ArchivedDistributionRequest) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *ArchivedDistributionRequest) GetLastEvent() string {
+	if x != nil {
+		return x.LastEvent
+	}
+	return ""
+}
+
+func (x *ArchivedDistributionRequest) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+type ArchivedDistributionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Something happened after the last event that the archive has: there is more to archive.
+	More          bool `protobuf:"varint,1,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArchivedDistributionResponse) Reset() {
+	*x = ArchivedDistributionResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArchivedDistributionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArchivedDistributionResponse) ProtoMessage() {}
+
+func (x *ArchivedDistributionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArchivedDistributionResponse.ProtoReflect.Descriptor instead.
+func (*ArchivedDistributionResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ArchivedDistributionResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 type CancelDistributionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
@@ -2660,7 +2784,7 @@ type CancelDistributionRequest struct {
 
 func (x *CancelDistributionRequest) Reset() {
 	*x = CancelDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +2796,7 @@ func (x *CancelDistributionRequest) String() string {
 func (*CancelDistributionRequest) ProtoMessage() {}
 
 func (x *CancelDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +2809,7 @@ func (x *CancelDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelDistributionRequest.ProtoReflect.Descriptor instead.
 func (*CancelDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{30}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CancelDistributionRequest) GetProduction() string {
@@ -2711,7 +2835,7 @@ type CancelDistributionResponse struct {
 
 func (x *CancelDistributionResponse) Reset() {
 	*x = CancelDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2723,7 +2847,7 @@ func (x *CancelDistributionResponse) String() string {
 func (*CancelDistributionResponse) ProtoMessage() {}
 
 func (x *CancelDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,7 +2860,7 @@ func (x *CancelDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelDistributionResponse.ProtoReflect.Descriptor instead.
 func (*CancelDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{31}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CancelDistributionResponse) GetDistribution() *Distribution {
@@ -2771,7 +2895,7 @@ type RetryDistributionRequest struct {
 
 func (x *RetryDistributionRequest) Reset() {
 	*x = RetryDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2783,7 +2907,7 @@ func (x *RetryDistributionRequest) String() string {
 func (*RetryDistributionRequest) ProtoMessage() {}
 
 func (x *RetryDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2796,7 +2920,7 @@ func (x *RetryDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDistributionRequest.ProtoReflect.Descriptor instead.
 func (*RetryDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{32}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RetryDistributionRequest) GetProduction() string {
@@ -2857,7 +2981,7 @@ type RetryDistributionResponse struct {
 
 func (x *RetryDistributionResponse) Reset() {
 	*x = RetryDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +2993,7 @@ func (x *RetryDistributionResponse) String() string {
 func (*RetryDistributionResponse) ProtoMessage() {}
 
 func (x *RetryDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +3006,7 @@ func (x *RetryDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDistributionResponse.ProtoReflect.Descriptor instead.
 func (*RetryDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{33}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RetryDistributionResponse) GetDistribution() *Distribution {
@@ -2910,7 +3034,7 @@ type EndFailingRequest struct {
 
 func (x *EndFailingRequest) Reset() {
 	*x = EndFailingRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2922,7 +3046,7 @@ func (x *EndFailingRequest) String() string {
 func (*EndFailingRequest) ProtoMessage() {}
 
 func (x *EndFailingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2935,7 +3059,7 @@ func (x *EndFailingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndFailingRequest.ProtoReflect.Descriptor instead.
 func (*EndFailingRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{34}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *EndFailingRequest) GetProduction() string {
@@ -2989,7 +3113,7 @@ type EndFailingResponse struct {
 
 func (x *EndFailingResponse) Reset() {
 	*x = EndFailingResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3125,7 @@ func (x *EndFailingResponse) String() string {
 func (*EndFailingResponse) ProtoMessage() {}
 
 func (x *EndFailingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3138,7 @@ func (x *EndFailingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndFailingResponse.ProtoReflect.Descriptor instead.
 func (*EndFailingResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{35}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *EndFailingResponse) GetDistribution() *Distribution {
@@ -3042,7 +3166,7 @@ type ResendRecipientRequest struct {
 
 func (x *ResendRecipientRequest) Reset() {
 	*x = ResendRecipientRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3054,7 +3178,7 @@ func (x *ResendRecipientRequest) String() string {
 func (*ResendRecipientRequest) ProtoMessage() {}
 
 func (x *ResendRecipientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3067,7 +3191,7 @@ func (x *ResendRecipientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendRecipientRequest.ProtoReflect.Descriptor instead.
 func (*ResendRecipientRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{36}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ResendRecipientRequest) GetProduction() string {
@@ -3121,7 +3245,7 @@ type ResendRecipientResponse struct {
 
 func (x *ResendRecipientResponse) Reset() {
 	*x = ResendRecipientResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3133,7 +3257,7 @@ func (x *ResendRecipientResponse) String() string {
 func (*ResendRecipientResponse) ProtoMessage() {}
 
 func (x *ResendRecipientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3146,7 +3270,7 @@ func (x *ResendRecipientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendRecipientResponse.ProtoReflect.Descriptor instead.
 func (*ResendRecipientResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{37}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ResendRecipientResponse) GetRecipient() *Recipient {
@@ -3166,7 +3290,7 @@ type RevokeDistributionRequest struct {
 
 func (x *RevokeDistributionRequest) Reset() {
 	*x = RevokeDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3178,7 +3302,7 @@ func (x *RevokeDistributionRequest) String() string {
 func (*RevokeDistributionRequest) ProtoMessage() {}
 
 func (x *RevokeDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3191,7 +3315,7 @@ func (x *RevokeDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDistributionRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{38}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RevokeDistributionRequest) GetProduction() string {
@@ -3221,7 +3345,7 @@ type RevokeDistributionResponse struct {
 
 func (x *RevokeDistributionResponse) Reset() {
 	*x = RevokeDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3233,7 +3357,7 @@ func (x *RevokeDistributionResponse) String() string {
 func (*RevokeDistributionResponse) ProtoMessage() {}
 
 func (x *RevokeDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3246,7 +3370,7 @@ func (x *RevokeDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDistributionResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{39}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RevokeDistributionResponse) GetLinksRevoked() int32 {
@@ -3282,7 +3406,7 @@ type WatchDistributionRequest struct {
 
 func (x *WatchDistributionRequest) Reset() {
 	*x = WatchDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3294,7 +3418,7 @@ func (x *WatchDistributionRequest) String() string {
 func (*WatchDistributionRequest) ProtoMessage() {}
 
 func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3307,7 +3431,7 @@ func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionRequest.ProtoReflect.Descriptor instead.
 func (*WatchDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{40}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *WatchDistributionRequest) GetProduction() string {
@@ -3342,7 +3466,7 @@ type WatchDistributionResponse struct {
 
 func (x *WatchDistributionResponse) Reset() {
 	*x = WatchDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3354,7 +3478,7 @@ func (x *WatchDistributionResponse) String() string {
 func (*WatchDistributionResponse) ProtoMessage() {}
 
 func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3367,7 +3491,7 @@ func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionResponse.ProtoReflect.Descriptor instead.
 func (*WatchDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{41}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WatchDistributionResponse) GetCursor() string {
@@ -3398,7 +3522,7 @@ type GetArtifactRequest struct {
 
 func (x *GetArtifactRequest) Reset() {
 	*x = GetArtifactRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3410,7 +3534,7 @@ func (x *GetArtifactRequest) String() string {
 func (*GetArtifactRequest) ProtoMessage() {}
 
 func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3423,7 +3547,7 @@ func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactRequest.ProtoReflect.Descriptor instead.
 func (*GetArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{42}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetArtifactRequest) GetProduction() string {
@@ -3469,7 +3593,7 @@ type GetArtifactResponse struct {
 
 func (x *GetArtifactResponse) Reset() {
 	*x = GetArtifactResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3481,7 +3605,7 @@ func (x *GetArtifactResponse) String() string {
 func (*GetArtifactResponse) ProtoMessage() {}
 
 func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3494,7 +3618,7 @@ func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactResponse.ProtoReflect.Descriptor instead.
 func (*GetArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{43}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetArtifactResponse) GetKey() string {
@@ -3542,7 +3666,7 @@ type PauseDistributionRequest struct {
 
 func (x *PauseDistributionRequest) Reset() {
 	*x = PauseDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3554,7 +3678,7 @@ func (x *PauseDistributionRequest) String() string {
 func (*PauseDistributionRequest) ProtoMessage() {}
 
 func (x *PauseDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3567,7 +3691,7 @@ func (x *PauseDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDistributionRequest.ProtoReflect.Descriptor instead.
 func (*PauseDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{44}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PauseDistributionRequest) GetProduction() string {
@@ -3593,7 +3717,7 @@ type PauseDistributionResponse struct {
 
 func (x *PauseDistributionResponse) Reset() {
 	*x = PauseDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3605,7 +3729,7 @@ func (x *PauseDistributionResponse) String() string {
 func (*PauseDistributionResponse) ProtoMessage() {}
 
 func (x *PauseDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3618,7 +3742,7 @@ func (x *PauseDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDistributionResponse.ProtoReflect.Descriptor instead.
 func (*PauseDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{45}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PauseDistributionResponse) GetDistribution() *Distribution {
@@ -3638,7 +3762,7 @@ type ResumeDistributionRequest struct {
 
 func (x *ResumeDistributionRequest) Reset() {
 	*x = ResumeDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3650,7 +3774,7 @@ func (x *ResumeDistributionRequest) String() string {
 func (*ResumeDistributionRequest) ProtoMessage() {}
 
 func (x *ResumeDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3663,7 +3787,7 @@ func (x *ResumeDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDistributionRequest.ProtoReflect.Descriptor instead.
 func (*ResumeDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{46}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ResumeDistributionRequest) GetProduction() string {
@@ -3689,7 +3813,7 @@ type ResumeDistributionResponse struct {
 
 func (x *ResumeDistributionResponse) Reset() {
 	*x = ResumeDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3701,7 +3825,7 @@ func (x *ResumeDistributionResponse) String() string {
 func (*ResumeDistributionResponse) ProtoMessage() {}
 
 func (x *ResumeDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3714,7 +3838,7 @@ func (x *ResumeDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDistributionResponse.ProtoReflect.Descriptor instead.
 func (*ResumeDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{47}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ResumeDistributionResponse) GetDistribution() *Distribution {
@@ -3736,7 +3860,7 @@ type GetDistributionGraphRequest struct {
 
 func (x *GetDistributionGraphRequest) Reset() {
 	*x = GetDistributionGraphRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3748,7 +3872,7 @@ func (x *GetDistributionGraphRequest) String() string {
 func (*GetDistributionGraphRequest) ProtoMessage() {}
 
 func (x *GetDistributionGraphRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3761,7 +3885,7 @@ func (x *GetDistributionGraphRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionGraphRequest.ProtoReflect.Descriptor instead.
 func (*GetDistributionGraphRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{48}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetDistributionGraphRequest) GetProduction() string {
@@ -3794,7 +3918,7 @@ type GetDistributionGraphResponse struct {
 
 func (x *GetDistributionGraphResponse) Reset() {
 	*x = GetDistributionGraphResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3806,7 +3930,7 @@ func (x *GetDistributionGraphResponse) String() string {
 func (*GetDistributionGraphResponse) ProtoMessage() {}
 
 func (x *GetDistributionGraphResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3819,7 +3943,7 @@ func (x *GetDistributionGraphResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionGraphResponse.ProtoReflect.Descriptor instead.
 func (*GetDistributionGraphResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{49}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GetDistributionGraphResponse) GetText() string {
@@ -3859,7 +3983,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3871,7 +3995,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3884,7 +4008,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{50}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Batch) GetId() string {
@@ -4010,7 +4134,7 @@ type BatchFilter struct {
 
 func (x *BatchFilter) Reset() {
 	*x = BatchFilter{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4022,7 +4146,7 @@ func (x *BatchFilter) String() string {
 func (*BatchFilter) ProtoMessage() {}
 
 func (x *BatchFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4035,7 +4159,7 @@ func (x *BatchFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchFilter.ProtoReflect.Descriptor instead.
 func (*BatchFilter) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{51}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *BatchFilter) GetStates() []string {
@@ -4093,7 +4217,7 @@ type CreateBatchRequest struct {
 
 func (x *CreateBatchRequest) Reset() {
 	*x = CreateBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4105,7 +4229,7 @@ func (x *CreateBatchRequest) String() string {
 func (*CreateBatchRequest) ProtoMessage() {}
 
 func (x *CreateBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4118,7 +4242,7 @@ func (x *CreateBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBatchRequest.ProtoReflect.Descriptor instead.
 func (*CreateBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{52}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CreateBatchRequest) GetProduction() string {
@@ -4158,7 +4282,7 @@ type CreateBatchResponse struct {
 
 func (x *CreateBatchResponse) Reset() {
 	*x = CreateBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4170,7 +4294,7 @@ func (x *CreateBatchResponse) String() string {
 func (*CreateBatchResponse) ProtoMessage() {}
 
 func (x *CreateBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4183,7 +4307,7 @@ func (x *CreateBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBatchResponse.ProtoReflect.Descriptor instead.
 func (*CreateBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{53}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CreateBatchResponse) GetBatch() *Batch {
@@ -4203,7 +4327,7 @@ type GetBatchRequest struct {
 
 func (x *GetBatchRequest) Reset() {
 	*x = GetBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4215,7 +4339,7 @@ func (x *GetBatchRequest) String() string {
 func (*GetBatchRequest) ProtoMessage() {}
 
 func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4228,7 +4352,7 @@ func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchRequest.ProtoReflect.Descriptor instead.
 func (*GetBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{54}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetBatchRequest) GetProduction() string {
@@ -4254,7 +4378,7 @@ type GetBatchResponse struct {
 
 func (x *GetBatchResponse) Reset() {
 	*x = GetBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4266,7 +4390,7 @@ func (x *GetBatchResponse) String() string {
 func (*GetBatchResponse) ProtoMessage() {}
 
 func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4279,7 +4403,7 @@ func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchResponse.ProtoReflect.Descriptor instead.
 func (*GetBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{55}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetBatchResponse) GetBatch() *Batch {
@@ -4300,7 +4424,7 @@ type ListBatchesRequest struct {
 
 func (x *ListBatchesRequest) Reset() {
 	*x = ListBatchesRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4312,7 +4436,7 @@ func (x *ListBatchesRequest) String() string {
 func (*ListBatchesRequest) ProtoMessage() {}
 
 func (x *ListBatchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4325,7 +4449,7 @@ func (x *ListBatchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBatchesRequest.ProtoReflect.Descriptor instead.
 func (*ListBatchesRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{56}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListBatchesRequest) GetProduction() string {
@@ -4359,7 +4483,7 @@ type ListBatchesResponse struct {
 
 func (x *ListBatchesResponse) Reset() {
 	*x = ListBatchesResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4371,7 +4495,7 @@ func (x *ListBatchesResponse) String() string {
 func (*ListBatchesResponse) ProtoMessage() {}
 
 func (x *ListBatchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4384,7 +4508,7 @@ func (x *ListBatchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBatchesResponse.ProtoReflect.Descriptor instead.
 func (*ListBatchesResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{57}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListBatchesResponse) GetBatches() []*Batch {
@@ -4411,7 +4535,7 @@ type PauseBatchRequest struct {
 
 func (x *PauseBatchRequest) Reset() {
 	*x = PauseBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4423,7 +4547,7 @@ func (x *PauseBatchRequest) String() string {
 func (*PauseBatchRequest) ProtoMessage() {}
 
 func (x *PauseBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4436,7 +4560,7 @@ func (x *PauseBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseBatchRequest.ProtoReflect.Descriptor instead.
 func (*PauseBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{58}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *PauseBatchRequest) GetProduction() string {
@@ -4462,7 +4586,7 @@ type PauseBatchResponse struct {
 
 func (x *PauseBatchResponse) Reset() {
 	*x = PauseBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4474,7 +4598,7 @@ func (x *PauseBatchResponse) String() string {
 func (*PauseBatchResponse) ProtoMessage() {}
 
 func (x *PauseBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4487,7 +4611,7 @@ func (x *PauseBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseBatchResponse.ProtoReflect.Descriptor instead.
 func (*PauseBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{59}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *PauseBatchResponse) GetBatch() *Batch {
@@ -4507,7 +4631,7 @@ type ResumeBatchRequest struct {
 
 func (x *ResumeBatchRequest) Reset() {
 	*x = ResumeBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4519,7 +4643,7 @@ func (x *ResumeBatchRequest) String() string {
 func (*ResumeBatchRequest) ProtoMessage() {}
 
 func (x *ResumeBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4532,7 +4656,7 @@ func (x *ResumeBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeBatchRequest.ProtoReflect.Descriptor instead.
 func (*ResumeBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{60}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ResumeBatchRequest) GetProduction() string {
@@ -4558,7 +4682,7 @@ type ResumeBatchResponse struct {
 
 func (x *ResumeBatchResponse) Reset() {
 	*x = ResumeBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4570,7 +4694,7 @@ func (x *ResumeBatchResponse) String() string {
 func (*ResumeBatchResponse) ProtoMessage() {}
 
 func (x *ResumeBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4583,7 +4707,7 @@ func (x *ResumeBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeBatchResponse.ProtoReflect.Descriptor instead.
 func (*ResumeBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{61}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ResumeBatchResponse) GetBatch() *Batch {
@@ -4877,7 +5001,18 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"u\n" +
 	"\x12ListEventsResponse\x127\n" +
 	"\x06events\x18\x01 \x03(\v2\x1f.filigree.distribution.v1.EventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa6\x02\n" +
+	"\x1bArchivedDistributionRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12=\n" +
+	"\bended_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aendedAt\x12?\n" +
+	"\n" +
+	"last_event\x18\x04 \x01(\tB \xbaH\x1dr\x1b2\x19^[0-9]{1,19}-[0-9]{1,19}$R\tlastEvent\x12-\n" +
+	"\x06sha256\x18\x05 \x01(\tB\x15\xbaH\x12r\x102\x0e^[0-9a-f]{64}$R\x06sha256\"2\n" +
+	"\x1cArchivedDistributionResponse\x12\x12\n" +
+	"\x04more\x18\x01 \x01(\bR\x04more\"u\n" +
 	"\x19CancelDistributionRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -5049,7 +5184,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"production\x12\x1f\n" +
 	"\x05batch\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05batch\"L\n" +
 	"\x13ResumeBatchResponse\x125\n" +
-	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch2\xd8 \n" +
+	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch2\xe9!\n" +
 	"\x13DistributionService\x12\xce\x01\n" +
 	"\x12CreateDistribution\x123.filigree.distribution.v1.CreateDistributionRequest\x1a4.filigree.distribution.v1.CreateDistributionResponse\"M\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02=:\x01*b\fdistribution\"*/v1/productions/{production}/distributions\x12\xd2\x01\n" +
@@ -5096,7 +5231,9 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x12\x8b\x01\n" +
 	"\x11WatchDistribution\x122.filigree.distribution.v1.WatchDistributionRequest\x1a3.filigree.distribution.v1.WatchDistributionResponse\"\v\xea\xe0\x18\a\n" +
-	"\x03\x01\x02\x03\x10\x010\x01B\x85\x02\n" +
+	"\x03\x01\x02\x03\x10\x010\x01\x12\x8e\x01\n" +
+	"\x14ArchivedDistribution\x125.filigree.distribution.v1.ArchivedDistributionRequest\x1a6.filigree.distribution.v1.ArchivedDistributionResponse\"\a\xea\xe0\x18\x03\n" +
+	"\x01\x04B\x85\x02\n" +
 	"\x1ccom.filigree.distribution.v1B\x11DistributionProtoP\x01ZPgithub.com/filigreehq/filigree/proto/gen/filigree/distribution/v1;distributionv1\xa2\x02\x03FDX\xaa\x02\x18Filigree.Distribution.V1\xca\x02\x18Filigree\\Distribution\\V1\xe2\x02$Filigree\\Distribution\\V1\\GPBMetadata\xea\x02\x1aFiligree::Distribution::V1b\x06proto3"
 
 var (
@@ -5111,7 +5248,7 @@ func file_filigree_distribution_v1_distribution_proto_rawDescGZIP() []byte {
 	return file_filigree_distribution_v1_distribution_proto_rawDescData
 }
 
-var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*Distribution)(nil),                 // 0: filigree.distribution.v1.Distribution
 	(*Definition)(nil),                   // 1: filigree.distribution.v1.Definition
@@ -5143,168 +5280,173 @@ var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*Event)(nil),                        // 27: filigree.distribution.v1.Event
 	(*ListEventsRequest)(nil),            // 28: filigree.distribution.v1.ListEventsRequest
 	(*ListEventsResponse)(nil),           // 29: filigree.distribution.v1.ListEventsResponse
-	(*CancelDistributionRequest)(nil),    // 30: filigree.distribution.v1.CancelDistributionRequest
-	(*CancelDistributionResponse)(nil),   // 31: filigree.distribution.v1.CancelDistributionResponse
-	(*RetryDistributionRequest)(nil),     // 32: filigree.distribution.v1.RetryDistributionRequest
-	(*RetryDistributionResponse)(nil),    // 33: filigree.distribution.v1.RetryDistributionResponse
-	(*EndFailingRequest)(nil),            // 34: filigree.distribution.v1.EndFailingRequest
-	(*EndFailingResponse)(nil),           // 35: filigree.distribution.v1.EndFailingResponse
-	(*ResendRecipientRequest)(nil),       // 36: filigree.distribution.v1.ResendRecipientRequest
-	(*ResendRecipientResponse)(nil),      // 37: filigree.distribution.v1.ResendRecipientResponse
-	(*RevokeDistributionRequest)(nil),    // 38: filigree.distribution.v1.RevokeDistributionRequest
-	(*RevokeDistributionResponse)(nil),   // 39: filigree.distribution.v1.RevokeDistributionResponse
-	(*WatchDistributionRequest)(nil),     // 40: filigree.distribution.v1.WatchDistributionRequest
-	(*WatchDistributionResponse)(nil),    // 41: filigree.distribution.v1.WatchDistributionResponse
-	(*GetArtifactRequest)(nil),           // 42: filigree.distribution.v1.GetArtifactRequest
-	(*GetArtifactResponse)(nil),          // 43: filigree.distribution.v1.GetArtifactResponse
-	(*PauseDistributionRequest)(nil),     // 44: filigree.distribution.v1.PauseDistributionRequest
-	(*PauseDistributionResponse)(nil),    // 45: filigree.distribution.v1.PauseDistributionResponse
-	(*ResumeDistributionRequest)(nil),    // 46: filigree.distribution.v1.ResumeDistributionRequest
-	(*ResumeDistributionResponse)(nil),   // 47: filigree.distribution.v1.ResumeDistributionResponse
-	(*GetDistributionGraphRequest)(nil),  // 48: filigree.distribution.v1.GetDistributionGraphRequest
-	(*GetDistributionGraphResponse)(nil), // 49: filigree.distribution.v1.GetDistributionGraphResponse
-	(*Batch)(nil),                        // 50: filigree.distribution.v1.Batch
-	(*BatchFilter)(nil),                  // 51: filigree.distribution.v1.BatchFilter
-	(*CreateBatchRequest)(nil),           // 52: filigree.distribution.v1.CreateBatchRequest
-	(*CreateBatchResponse)(nil),          // 53: filigree.distribution.v1.CreateBatchResponse
-	(*GetBatchRequest)(nil),              // 54: filigree.distribution.v1.GetBatchRequest
-	(*GetBatchResponse)(nil),             // 55: filigree.distribution.v1.GetBatchResponse
-	(*ListBatchesRequest)(nil),           // 56: filigree.distribution.v1.ListBatchesRequest
-	(*ListBatchesResponse)(nil),          // 57: filigree.distribution.v1.ListBatchesResponse
-	(*PauseBatchRequest)(nil),            // 58: filigree.distribution.v1.PauseBatchRequest
-	(*PauseBatchResponse)(nil),           // 59: filigree.distribution.v1.PauseBatchResponse
-	(*ResumeBatchRequest)(nil),           // 60: filigree.distribution.v1.ResumeBatchRequest
-	(*ResumeBatchResponse)(nil),          // 61: filigree.distribution.v1.ResumeBatchResponse
-	nil,                                  // 62: filigree.distribution.v1.RecipientInput.FieldsEntry
-	nil,                                  // 63: filigree.distribution.v1.Recipient.FieldsEntry
-	(*timestamppb.Timestamp)(nil),        // 64: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 65: google.protobuf.Duration
-	(*v1.Metric)(nil),                    // 66: filigree.task.v1.Metric
-	(*v1.LogLine)(nil),                   // 67: filigree.task.v1.LogLine
+	(*ArchivedDistributionRequest)(nil),  // 30: filigree.distribution.v1.ArchivedDistributionRequest
+	(*ArchivedDistributionResponse)(nil), // 31: filigree.distribution.v1.ArchivedDistributionResponse
+	(*CancelDistributionRequest)(nil),    // 32: filigree.distribution.v1.CancelDistributionRequest
+	(*CancelDistributionResponse)(nil),   // 33: filigree.distribution.v1.CancelDistributionResponse
+	(*RetryDistributionRequest)(nil),     // 34: filigree.distribution.v1.RetryDistributionRequest
+	(*RetryDistributionResponse)(nil),    // 35: filigree.distribution.v1.RetryDistributionResponse
+	(*EndFailingRequest)(nil),            // 36: filigree.distribution.v1.EndFailingRequest
+	(*EndFailingResponse)(nil),           // 37: filigree.distribution.v1.EndFailingResponse
+	(*ResendRecipientRequest)(nil),       // 38: filigree.distribution.v1.ResendRecipientRequest
+	(*ResendRecipientResponse)(nil),      // 39: filigree.distribution.v1.ResendRecipientResponse
+	(*RevokeDistributionRequest)(nil),    // 40: filigree.distribution.v1.RevokeDistributionRequest
+	(*RevokeDistributionResponse)(nil),   // 41: filigree.distribution.v1.RevokeDistributionResponse
+	(*WatchDistributionRequest)(nil),     // 42: filigree.distribution.v1.WatchDistributionRequest
+	(*WatchDistributionResponse)(nil),    // 43: filigree.distribution.v1.WatchDistributionResponse
+	(*GetArtifactRequest)(nil),           // 44: filigree.distribution.v1.GetArtifactRequest
+	(*GetArtifactResponse)(nil),          // 45: filigree.distribution.v1.GetArtifactResponse
+	(*PauseDistributionRequest)(nil),     // 46: filigree.distribution.v1.PauseDistributionRequest
+	(*PauseDistributionResponse)(nil),    // 47: filigree.distribution.v1.PauseDistributionResponse
+	(*ResumeDistributionRequest)(nil),    // 48: filigree.distribution.v1.ResumeDistributionRequest
+	(*ResumeDistributionResponse)(nil),   // 49: filigree.distribution.v1.ResumeDistributionResponse
+	(*GetDistributionGraphRequest)(nil),  // 50: filigree.distribution.v1.GetDistributionGraphRequest
+	(*GetDistributionGraphResponse)(nil), // 51: filigree.distribution.v1.GetDistributionGraphResponse
+	(*Batch)(nil),                        // 52: filigree.distribution.v1.Batch
+	(*BatchFilter)(nil),                  // 53: filigree.distribution.v1.BatchFilter
+	(*CreateBatchRequest)(nil),           // 54: filigree.distribution.v1.CreateBatchRequest
+	(*CreateBatchResponse)(nil),          // 55: filigree.distribution.v1.CreateBatchResponse
+	(*GetBatchRequest)(nil),              // 56: filigree.distribution.v1.GetBatchRequest
+	(*GetBatchResponse)(nil),             // 57: filigree.distribution.v1.GetBatchResponse
+	(*ListBatchesRequest)(nil),           // 58: filigree.distribution.v1.ListBatchesRequest
+	(*ListBatchesResponse)(nil),          // 59: filigree.distribution.v1.ListBatchesResponse
+	(*PauseBatchRequest)(nil),            // 60: filigree.distribution.v1.PauseBatchRequest
+	(*PauseBatchResponse)(nil),           // 61: filigree.distribution.v1.PauseBatchResponse
+	(*ResumeBatchRequest)(nil),           // 62: filigree.distribution.v1.ResumeBatchRequest
+	(*ResumeBatchResponse)(nil),          // 63: filigree.distribution.v1.ResumeBatchResponse
+	nil,                                  // 64: filigree.distribution.v1.RecipientInput.FieldsEntry
+	nil,                                  // 65: filigree.distribution.v1.Recipient.FieldsEntry
+	(*timestamppb.Timestamp)(nil),        // 66: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 67: google.protobuf.Duration
+	(*v1.Metric)(nil),                    // 68: filigree.task.v1.Metric
+	(*v1.LogLine)(nil),                   // 69: filigree.task.v1.LogLine
 }
 var file_filigree_distribution_v1_distribution_proto_depIdxs = []int32{
 	1,  // 0: filigree.distribution.v1.Distribution.definition:type_name -> filigree.distribution.v1.Definition
-	64, // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
-	64, // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
-	64, // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
-	64, // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
+	66, // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
+	66, // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
+	66, // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
+	66, // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
 	2,  // 5: filigree.distribution.v1.Distribution.items:type_name -> filigree.distribution.v1.ItemCounts
 	3,  // 6: filigree.distribution.v1.Distribution.recipients:type_name -> filigree.distribution.v1.DeliveryCounts
 	4,  // 7: filigree.distribution.v1.Distribution.steps:type_name -> filigree.distribution.v1.StepCounts
 	5,  // 8: filigree.distribution.v1.Distribution.files:type_name -> filigree.distribution.v1.FileRef
-	64, // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
+	66, // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
 	7,  // 10: filigree.distribution.v1.Distribution.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	65, // 11: filigree.distribution.v1.Distribution.late_by:type_name -> google.protobuf.Duration
+	67, // 11: filigree.distribution.v1.Distribution.late_by:type_name -> google.protobuf.Duration
 	17, // 12: filigree.distribution.v1.Distribution.error:type_name -> filigree.distribution.v1.Error
 	9,  // 13: filigree.distribution.v1.Distribution.policy:type_name -> filigree.distribution.v1.Policy
 	5,  // 14: filigree.distribution.v1.CreateDistributionRequest.files:type_name -> filigree.distribution.v1.FileRef
 	11, // 15: filigree.distribution.v1.CreateDistributionRequest.recipients:type_name -> filigree.distribution.v1.RecipientInput
 	8,  // 16: filigree.distribution.v1.CreateDistributionRequest.message:type_name -> filigree.distribution.v1.Message
 	9,  // 17: filigree.distribution.v1.CreateDistributionRequest.policy:type_name -> filigree.distribution.v1.Policy
-	65, // 18: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
-	65, // 19: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
+	67, // 18: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
+	67, // 19: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
 	7,  // 20: filigree.distribution.v1.CreateDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	64, // 21: filigree.distribution.v1.CreateDistributionRequest.deadline:type_name -> google.protobuf.Timestamp
+	66, // 21: filigree.distribution.v1.CreateDistributionRequest.deadline:type_name -> google.protobuf.Timestamp
 	10, // 22: filigree.distribution.v1.Policy.tolerate:type_name -> filigree.distribution.v1.Tolerance
-	62, // 23: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
+	64, // 23: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
 	0,  // 24: filigree.distribution.v1.CreateDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
 	0,  // 25: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
 	0,  // 26: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
-	64, // 27: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
-	64, // 28: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
-	64, // 29: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
+	66, // 27: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
+	66, // 28: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
+	66, // 29: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
 	17, // 30: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
 	5,  // 31: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
 	20, // 32: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
 	18, // 33: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
 	17, // 34: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
 	19, // 35: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
-	63, // 36: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
+	65, // 36: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
 	24, // 37: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
 	2,  // 38: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
 	7,  // 39: filigree.distribution.v1.Recipient.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	64, // 40: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
-	64, // 41: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
+	66, // 40: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
+	66, // 41: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
 	17, // 42: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
-	64, // 43: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
-	64, // 44: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
+	66, // 43: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
+	66, // 44: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
 	23, // 45: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
-	64, // 46: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
-	64, // 47: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
+	66, // 46: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
+	66, // 47: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
 	17, // 48: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
-	65, // 49: filigree.distribution.v1.Event.limit_wait:type_name -> google.protobuf.Duration
-	66, // 50: filigree.distribution.v1.Event.metrics:type_name -> filigree.task.v1.Metric
-	67, // 51: filigree.distribution.v1.Event.log:type_name -> filigree.task.v1.LogLine
-	64, // 52: filigree.distribution.v1.Event.retry_at:type_name -> google.protobuf.Timestamp
+	67, // 49: filigree.distribution.v1.Event.limit_wait:type_name -> google.protobuf.Duration
+	68, // 50: filigree.distribution.v1.Event.metrics:type_name -> filigree.task.v1.Metric
+	69, // 51: filigree.distribution.v1.Event.log:type_name -> filigree.task.v1.LogLine
+	66, // 52: filigree.distribution.v1.Event.retry_at:type_name -> google.protobuf.Timestamp
 	27, // 53: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
-	0,  // 54: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	7,  // 55: filigree.distribution.v1.RetryDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	0,  // 56: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 57: filigree.distribution.v1.EndFailingResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	23, // 58: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
-	0,  // 59: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 60: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 61: filigree.distribution.v1.PauseDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 62: filigree.distribution.v1.ResumeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	51, // 63: filigree.distribution.v1.Batch.filter:type_name -> filigree.distribution.v1.BatchFilter
-	17, // 64: filigree.distribution.v1.Batch.error:type_name -> filigree.distribution.v1.Error
-	64, // 65: filigree.distribution.v1.Batch.created_at:type_name -> google.protobuf.Timestamp
-	64, // 66: filigree.distribution.v1.Batch.ended_at:type_name -> google.protobuf.Timestamp
-	64, // 67: filigree.distribution.v1.BatchFilter.created_after:type_name -> google.protobuf.Timestamp
-	64, // 68: filigree.distribution.v1.BatchFilter.created_before:type_name -> google.protobuf.Timestamp
-	51, // 69: filigree.distribution.v1.CreateBatchRequest.filter:type_name -> filigree.distribution.v1.BatchFilter
-	50, // 70: filigree.distribution.v1.CreateBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	50, // 71: filigree.distribution.v1.GetBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	50, // 72: filigree.distribution.v1.ListBatchesResponse.batches:type_name -> filigree.distribution.v1.Batch
-	50, // 73: filigree.distribution.v1.PauseBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	50, // 74: filigree.distribution.v1.ResumeBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	6,  // 75: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
-	13, // 76: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
-	15, // 77: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
-	21, // 78: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
-	25, // 79: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
-	28, // 80: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
-	30, // 81: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
-	44, // 82: filigree.distribution.v1.DistributionService.PauseDistribution:input_type -> filigree.distribution.v1.PauseDistributionRequest
-	46, // 83: filigree.distribution.v1.DistributionService.ResumeDistribution:input_type -> filigree.distribution.v1.ResumeDistributionRequest
-	48, // 84: filigree.distribution.v1.DistributionService.GetDistributionGraph:input_type -> filigree.distribution.v1.GetDistributionGraphRequest
-	52, // 85: filigree.distribution.v1.DistributionService.CreateBatch:input_type -> filigree.distribution.v1.CreateBatchRequest
-	54, // 86: filigree.distribution.v1.DistributionService.GetBatch:input_type -> filigree.distribution.v1.GetBatchRequest
-	56, // 87: filigree.distribution.v1.DistributionService.ListBatches:input_type -> filigree.distribution.v1.ListBatchesRequest
-	58, // 88: filigree.distribution.v1.DistributionService.PauseBatch:input_type -> filigree.distribution.v1.PauseBatchRequest
-	60, // 89: filigree.distribution.v1.DistributionService.ResumeBatch:input_type -> filigree.distribution.v1.ResumeBatchRequest
-	32, // 90: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
-	34, // 91: filigree.distribution.v1.DistributionService.EndFailing:input_type -> filigree.distribution.v1.EndFailingRequest
-	36, // 92: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
-	38, // 93: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
-	42, // 94: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
-	40, // 95: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
-	12, // 96: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
-	14, // 97: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
-	16, // 98: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
-	22, // 99: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
-	26, // 100: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
-	29, // 101: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
-	31, // 102: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
-	45, // 103: filigree.distribution.v1.DistributionService.PauseDistribution:output_type -> filigree.distribution.v1.PauseDistributionResponse
-	47, // 104: filigree.distribution.v1.DistributionService.ResumeDistribution:output_type -> filigree.distribution.v1.ResumeDistributionResponse
-	49, // 105: filigree.distribution.v1.DistributionService.GetDistributionGraph:output_type -> filigree.distribution.v1.GetDistributionGraphResponse
-	53, // 106: filigree.distribution.v1.DistributionService.CreateBatch:output_type -> filigree.distribution.v1.CreateBatchResponse
-	55, // 107: filigree.distribution.v1.DistributionService.GetBatch:output_type -> filigree.distribution.v1.GetBatchResponse
-	57, // 108: filigree.distribution.v1.DistributionService.ListBatches:output_type -> filigree.distribution.v1.ListBatchesResponse
-	59, // 109: filigree.distribution.v1.DistributionService.PauseBatch:output_type -> filigree.distribution.v1.PauseBatchResponse
-	61, // 110: filigree.distribution.v1.DistributionService.ResumeBatch:output_type -> filigree.distribution.v1.ResumeBatchResponse
-	33, // 111: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
-	35, // 112: filigree.distribution.v1.DistributionService.EndFailing:output_type -> filigree.distribution.v1.EndFailingResponse
-	37, // 113: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
-	39, // 114: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
-	43, // 115: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
-	41, // 116: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
-	96, // [96:117] is the sub-list for method output_type
-	75, // [75:96] is the sub-list for method input_type
-	75, // [75:75] is the sub-list for extension type_name
-	75, // [75:75] is the sub-list for extension extendee
-	0,  // [0:75] is the sub-list for field type_name
+	66, // 54: filigree.distribution.v1.ArchivedDistributionRequest.ended_at:type_name -> google.protobuf.Timestamp
+	0,  // 55: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	7,  // 56: filigree.distribution.v1.RetryDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	0,  // 57: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 58: filigree.distribution.v1.EndFailingResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	23, // 59: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
+	0,  // 60: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 61: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 62: filigree.distribution.v1.PauseDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,  // 63: filigree.distribution.v1.ResumeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	53, // 64: filigree.distribution.v1.Batch.filter:type_name -> filigree.distribution.v1.BatchFilter
+	17, // 65: filigree.distribution.v1.Batch.error:type_name -> filigree.distribution.v1.Error
+	66, // 66: filigree.distribution.v1.Batch.created_at:type_name -> google.protobuf.Timestamp
+	66, // 67: filigree.distribution.v1.Batch.ended_at:type_name -> google.protobuf.Timestamp
+	66, // 68: filigree.distribution.v1.BatchFilter.created_after:type_name -> google.protobuf.Timestamp
+	66, // 69: filigree.distribution.v1.BatchFilter.created_before:type_name -> google.protobuf.Timestamp
+	53, // 70: filigree.distribution.v1.CreateBatchRequest.filter:type_name -> filigree.distribution.v1.BatchFilter
+	52, // 71: filigree.distribution.v1.CreateBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	52, // 72: filigree.distribution.v1.GetBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	52, // 73: filigree.distribution.v1.ListBatchesResponse.batches:type_name -> filigree.distribution.v1.Batch
+	52, // 74: filigree.distribution.v1.PauseBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	52, // 75: filigree.distribution.v1.ResumeBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	6,  // 76: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
+	13, // 77: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
+	15, // 78: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
+	21, // 79: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
+	25, // 80: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
+	28, // 81: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
+	32, // 82: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
+	46, // 83: filigree.distribution.v1.DistributionService.PauseDistribution:input_type -> filigree.distribution.v1.PauseDistributionRequest
+	48, // 84: filigree.distribution.v1.DistributionService.ResumeDistribution:input_type -> filigree.distribution.v1.ResumeDistributionRequest
+	50, // 85: filigree.distribution.v1.DistributionService.GetDistributionGraph:input_type -> filigree.distribution.v1.GetDistributionGraphRequest
+	54, // 86: filigree.distribution.v1.DistributionService.CreateBatch:input_type -> filigree.distribution.v1.CreateBatchRequest
+	56, // 87: filigree.distribution.v1.DistributionService.GetBatch:input_type -> filigree.distribution.v1.GetBatchRequest
+	58, // 88: filigree.distribution.v1.DistributionService.ListBatches:input_type -> filigree.distribution.v1.ListBatchesRequest
+	60, // 89: filigree.distribution.v1.DistributionService.PauseBatch:input_type -> filigree.distribution.v1.PauseBatchRequest
+	62, // 90: filigree.distribution.v1.DistributionService.ResumeBatch:input_type -> filigree.distribution.v1.ResumeBatchRequest
+	34, // 91: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
+	36, // 92: filigree.distribution.v1.DistributionService.EndFailing:input_type -> filigree.distribution.v1.EndFailingRequest
+	38, // 93: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
+	40, // 94: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
+	44, // 95: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
+	42, // 96: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
+	30, // 97: filigree.distribution.v1.DistributionService.ArchivedDistribution:input_type -> filigree.distribution.v1.ArchivedDistributionRequest
+	12, // 98: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
+	14, // 99: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
+	16, // 100: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
+	22, // 101: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
+	26, // 102: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
+	29, // 103: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
+	33, // 104: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
+	47, // 105: filigree.distribution.v1.DistributionService.PauseDistribution:output_type -> filigree.distribution.v1.PauseDistributionResponse
+	49, // 106: filigree.distribution.v1.DistributionService.ResumeDistribution:output_type -> filigree.distribution.v1.ResumeDistributionResponse
+	51, // 107: filigree.distribution.v1.DistributionService.GetDistributionGraph:output_type -> filigree.distribution.v1.GetDistributionGraphResponse
+	55, // 108: filigree.distribution.v1.DistributionService.CreateBatch:output_type -> filigree.distribution.v1.CreateBatchResponse
+	57, // 109: filigree.distribution.v1.DistributionService.GetBatch:output_type -> filigree.distribution.v1.GetBatchResponse
+	59, // 110: filigree.distribution.v1.DistributionService.ListBatches:output_type -> filigree.distribution.v1.ListBatchesResponse
+	61, // 111: filigree.distribution.v1.DistributionService.PauseBatch:output_type -> filigree.distribution.v1.PauseBatchResponse
+	63, // 112: filigree.distribution.v1.DistributionService.ResumeBatch:output_type -> filigree.distribution.v1.ResumeBatchResponse
+	35, // 113: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
+	37, // 114: filigree.distribution.v1.DistributionService.EndFailing:output_type -> filigree.distribution.v1.EndFailingResponse
+	39, // 115: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
+	41, // 116: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
+	45, // 117: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
+	43, // 118: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
+	31, // 119: filigree.distribution.v1.DistributionService.ArchivedDistribution:output_type -> filigree.distribution.v1.ArchivedDistributionResponse
+	98, // [98:120] is the sub-list for method output_type
+	76, // [76:98] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_filigree_distribution_v1_distribution_proto_init() }
@@ -5319,7 +5461,7 @@ func file_filigree_distribution_v1_distribution_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_distribution_v1_distribution_proto_rawDesc), len(file_filigree_distribution_v1_distribution_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   64,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
