@@ -26,7 +26,7 @@ type call struct {
 	action    string            // what the audit calls it; empty of what it need not know
 	made      string            // the id of what it made
 	// over asks whether who calls was signed out, or their token revoked, since.
-	over func(ctx context.Context) bool
+	over  func(ctx context.Context) bool
 	asked string // which of several actions the request asks for
 	// outgoing is the whole metadata of the calls made for this request: the principal first of all.
 	outgoing metadata.MD
