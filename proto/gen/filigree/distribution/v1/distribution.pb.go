@@ -1287,6 +1287,253 @@ func (x *CreateDistributionResponse) GetDistribution() *Distribution {
 	return nil
 }
 
+type CheckDistributionRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Production string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	// As of CreateDistribution; what breaks its rules is a finding.
+	Distribution  *CreateDistributionRequest `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckDistributionRequest) Reset() {
+	*x = CheckDistributionRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckDistributionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckDistributionRequest) ProtoMessage() {}
+
+func (x *CheckDistributionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckDistributionRequest.ProtoReflect.Descriptor instead.
+func (*CheckDistributionRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CheckDistributionRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *CheckDistributionRequest) GetDistribution() *CreateDistributionRequest {
+	if x != nil {
+		return x.Distribution
+	}
+	return nil
+}
+
+type CheckDistributionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Creating it would be refused; findings say why.
+	Refused bool `protobuf:"varint,1,opt,name=refused,proto3" json:"refused,omitempty"`
+	// What it would be, as far as lists and addresses can be read.
+	Files      int32 `protobuf:"varint,2,opt,name=files,proto3" json:"files,omitempty"`
+	Recipients int32 `protobuf:"varint,3,opt,name=recipients,proto3" json:"recipients,omitempty"`
+	Items      int32 `protobuf:"varint,4,opt,name=items,proto3" json:"items,omitempty"`
+	// Bytes of the documents as uploaded that each recipient gets, and all of them together; copies are a little larger.
+	BytesEach  int64 `protobuf:"varint,5,opt,name=bytes_each,json=bytesEach,proto3" json:"bytes_each,omitempty"`
+	BytesTotal int64 `protobuf:"varint,6,opt,name=bytes_total,json=bytesTotal,proto3" json:"bytes_total,omitempty"`
+	// At most 1,000.
+	Findings []*Finding `protobuf:"bytes,7,rep,name=findings,proto3" json:"findings,omitempty"`
+	// Findings beyond those.
+	LeftOut       int32 `protobuf:"varint,8,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckDistributionResponse) Reset() {
+	*x = CheckDistributionResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckDistributionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckDistributionResponse) ProtoMessage() {}
+
+func (x *CheckDistributionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckDistributionResponse.ProtoReflect.Descriptor instead.
+func (*CheckDistributionResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CheckDistributionResponse) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
+}
+
+func (x *CheckDistributionResponse) GetFiles() int32 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *CheckDistributionResponse) GetRecipients() int32 {
+	if x != nil {
+		return x.Recipients
+	}
+	return 0
+}
+
+func (x *CheckDistributionResponse) GetItems() int32 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
+func (x *CheckDistributionResponse) GetBytesEach() int64 {
+	if x != nil {
+		return x.BytesEach
+	}
+	return 0
+}
+
+func (x *CheckDistributionResponse) GetBytesTotal() int64 {
+	if x != nil {
+		return x.BytesTotal
+	}
+	return 0
+}
+
+func (x *CheckDistributionResponse) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *CheckDistributionResponse) GetLeftOut() int32 {
+	if x != nil {
+		return x.LeftOut
+	}
+	return 0
+}
+
+// Finding is one thing about a distribution that a person should know before it is created.
+type Finding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stable: RECIPIENT_INVALID, ADDRESS_TYPO, RECIPIENT_MERGED, FILE_NOT_INSPECTED, and the codes of CreateDistribution.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// refuses: it would not be created; warns: something of it would fail, or looks wrong; tells: good to know.
+	Severity string `protobuf:"bytes,2,opt,name=severity,proto3" json:"severity,omitempty"`
+	Message  string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// Whom it is about; empty when nobody.
+	Name  string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	Email string `protobuf:"bytes,5,opt,name=email,proto3" json:"email,omitempty"`
+	// The file it is about, by its SHA-256; empty when none.
+	File          string `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Finding) Reset() {
+	*x = Finding{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Finding) ProtoMessage() {}
+
+func (x *Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Finding.ProtoReflect.Descriptor instead.
+func (*Finding) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Finding) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Finding) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *Finding) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Finding) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Finding) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *Finding) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
 type GetDistributionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Production    string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
@@ -1297,7 +1544,7 @@ type GetDistributionRequest struct {
 
 func (x *GetDistributionRequest) Reset() {
 	*x = GetDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1309,7 +1556,7 @@ func (x *GetDistributionRequest) String() string {
 func (*GetDistributionRequest) ProtoMessage() {}
 
 func (x *GetDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[13]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1322,7 +1569,7 @@ func (x *GetDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionRequest.ProtoReflect.Descriptor instead.
 func (*GetDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{13}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetDistributionRequest) GetProduction() string {
@@ -1348,7 +1595,7 @@ type GetDistributionResponse struct {
 
 func (x *GetDistributionResponse) Reset() {
 	*x = GetDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1607,7 @@ func (x *GetDistributionResponse) String() string {
 func (*GetDistributionResponse) ProtoMessage() {}
 
 func (x *GetDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[14]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1620,7 @@ func (x *GetDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionResponse.ProtoReflect.Descriptor instead.
 func (*GetDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{14}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetDistributionResponse) GetDistribution() *Distribution {
@@ -1394,7 +1641,7 @@ type ListDistributionsRequest struct {
 
 func (x *ListDistributionsRequest) Reset() {
 	*x = ListDistributionsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1653,7 @@ func (x *ListDistributionsRequest) String() string {
 func (*ListDistributionsRequest) ProtoMessage() {}
 
 func (x *ListDistributionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[15]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1666,7 @@ func (x *ListDistributionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDistributionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDistributionsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{15}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListDistributionsRequest) GetProduction() string {
@@ -1453,7 +1700,7 @@ type ListDistributionsResponse struct {
 
 func (x *ListDistributionsResponse) Reset() {
 	*x = ListDistributionsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1465,7 +1712,7 @@ func (x *ListDistributionsResponse) String() string {
 func (*ListDistributionsResponse) ProtoMessage() {}
 
 func (x *ListDistributionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[16]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1478,7 +1725,7 @@ func (x *ListDistributionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDistributionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDistributionsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{16}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListDistributionsResponse) GetDistributions() []*Distribution {
@@ -1509,7 +1756,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1768,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[17]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1781,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{17}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Error) GetCode() string {
@@ -1576,7 +1823,7 @@ type StepView struct {
 
 func (x *StepView) Reset() {
 	*x = StepView{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +1835,7 @@ func (x *StepView) String() string {
 func (*StepView) ProtoMessage() {}
 
 func (x *StepView) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[18]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +1848,7 @@ func (x *StepView) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepView.ProtoReflect.Descriptor instead.
 func (*StepView) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{18}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *StepView) GetName() string {
@@ -1681,7 +1928,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1693,7 +1940,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[19]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1706,7 +1953,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{19}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Item) GetId() string {
@@ -1784,7 +2031,7 @@ type RecipientRef struct {
 
 func (x *RecipientRef) Reset() {
 	*x = RecipientRef{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +2043,7 @@ func (x *RecipientRef) String() string {
 func (*RecipientRef) ProtoMessage() {}
 
 func (x *RecipientRef) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[20]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +2056,7 @@ func (x *RecipientRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientRef.ProtoReflect.Descriptor instead.
 func (*RecipientRef) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{20}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RecipientRef) GetId() string {
@@ -1847,7 +2094,7 @@ type ListItemsRequest struct {
 
 func (x *ListItemsRequest) Reset() {
 	*x = ListItemsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +2106,7 @@ func (x *ListItemsRequest) String() string {
 func (*ListItemsRequest) ProtoMessage() {}
 
 func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[21]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +2119,7 @@ func (x *ListItemsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsRequest.ProtoReflect.Descriptor instead.
 func (*ListItemsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{21}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListItemsRequest) GetProduction() string {
@@ -1920,7 +2167,7 @@ type ListItemsResponse struct {
 
 func (x *ListItemsResponse) Reset() {
 	*x = ListItemsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2179,7 @@ func (x *ListItemsResponse) String() string {
 func (*ListItemsResponse) ProtoMessage() {}
 
 func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[22]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2192,7 @@ func (x *ListItemsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListItemsResponse.ProtoReflect.Descriptor instead.
 func (*ListItemsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{22}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListItemsResponse) GetItems() []*Item {
@@ -1979,7 +2226,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2238,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[23]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2251,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{23}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Recipient) GetId() string {
@@ -2088,7 +2335,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2347,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[24]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2360,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{24}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Delivery) GetChannel() string {
@@ -2212,7 +2459,7 @@ type ListRecipientsRequest struct {
 
 func (x *ListRecipientsRequest) Reset() {
 	*x = ListRecipientsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +2471,7 @@ func (x *ListRecipientsRequest) String() string {
 func (*ListRecipientsRequest) ProtoMessage() {}
 
 func (x *ListRecipientsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[25]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +2484,7 @@ func (x *ListRecipientsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecipientsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{25}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListRecipientsRequest) GetProduction() string {
@@ -2278,7 +2525,7 @@ type ListRecipientsResponse struct {
 
 func (x *ListRecipientsResponse) Reset() {
 	*x = ListRecipientsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2537,7 @@ func (x *ListRecipientsResponse) String() string {
 func (*ListRecipientsResponse) ProtoMessage() {}
 
 func (x *ListRecipientsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[26]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2550,7 @@ func (x *ListRecipientsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecipientsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{26}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListRecipientsResponse) GetRecipients() []*Recipient {
@@ -2362,7 +2609,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2374,7 +2621,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[27]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2387,7 +2634,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{27}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Event) GetId() string {
@@ -2542,7 +2789,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2554,7 +2801,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[28]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2567,7 +2814,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{28}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListEventsRequest) GetProduction() string {
@@ -2608,7 +2855,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2867,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[29]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2880,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{29}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListEventsResponse) GetEvents() []*Event {
@@ -2666,7 +2913,7 @@ type ArchivedDistributionRequest struct {
 
 func (x *ArchivedDistributionRequest) Reset() {
 	*x = ArchivedDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2678,7 +2925,7 @@ func (x *ArchivedDistributionRequest) String() string {
 func (*ArchivedDistributionRequest) ProtoMessage() {}
 
 func (x *ArchivedDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[30]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2691,7 +2938,7 @@ func (x *ArchivedDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivedDistributionRequest.ProtoReflect.Descriptor instead.
 func (*ArchivedDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{30}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ArchivedDistributionRequest) GetProduction() string {
@@ -2739,7 +2986,7 @@ type ArchivedDistributionResponse struct {
 
 func (x *ArchivedDistributionResponse) Reset() {
 	*x = ArchivedDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2751,7 +2998,7 @@ func (x *ArchivedDistributionResponse) String() string {
 func (*ArchivedDistributionResponse) ProtoMessage() {}
 
 func (x *ArchivedDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[31]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2764,7 +3011,7 @@ func (x *ArchivedDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArchivedDistributionResponse.ProtoReflect.Descriptor instead.
 func (*ArchivedDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{31}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ArchivedDistributionResponse) GetMore() bool {
@@ -2784,7 +3031,7 @@ type CancelDistributionRequest struct {
 
 func (x *CancelDistributionRequest) Reset() {
 	*x = CancelDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2796,7 +3043,7 @@ func (x *CancelDistributionRequest) String() string {
 func (*CancelDistributionRequest) ProtoMessage() {}
 
 func (x *CancelDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[32]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2809,7 +3056,7 @@ func (x *CancelDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelDistributionRequest.ProtoReflect.Descriptor instead.
 func (*CancelDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{32}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CancelDistributionRequest) GetProduction() string {
@@ -2835,7 +3082,7 @@ type CancelDistributionResponse struct {
 
 func (x *CancelDistributionResponse) Reset() {
 	*x = CancelDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2847,7 +3094,7 @@ func (x *CancelDistributionResponse) String() string {
 func (*CancelDistributionResponse) ProtoMessage() {}
 
 func (x *CancelDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[33]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2860,7 +3107,7 @@ func (x *CancelDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelDistributionResponse.ProtoReflect.Descriptor instead.
 func (*CancelDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{33}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CancelDistributionResponse) GetDistribution() *Distribution {
@@ -2895,7 +3142,7 @@ type RetryDistributionRequest struct {
 
 func (x *RetryDistributionRequest) Reset() {
 	*x = RetryDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2907,7 +3154,7 @@ func (x *RetryDistributionRequest) String() string {
 func (*RetryDistributionRequest) ProtoMessage() {}
 
 func (x *RetryDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[34]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2920,7 +3167,7 @@ func (x *RetryDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDistributionRequest.ProtoReflect.Descriptor instead.
 func (*RetryDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{34}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RetryDistributionRequest) GetProduction() string {
@@ -2981,7 +3228,7 @@ type RetryDistributionResponse struct {
 
 func (x *RetryDistributionResponse) Reset() {
 	*x = RetryDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2993,7 +3240,7 @@ func (x *RetryDistributionResponse) String() string {
 func (*RetryDistributionResponse) ProtoMessage() {}
 
 func (x *RetryDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[35]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3006,7 +3253,7 @@ func (x *RetryDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryDistributionResponse.ProtoReflect.Descriptor instead.
 func (*RetryDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{35}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RetryDistributionResponse) GetDistribution() *Distribution {
@@ -3034,7 +3281,7 @@ type EndFailingRequest struct {
 
 func (x *EndFailingRequest) Reset() {
 	*x = EndFailingRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3046,7 +3293,7 @@ func (x *EndFailingRequest) String() string {
 func (*EndFailingRequest) ProtoMessage() {}
 
 func (x *EndFailingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[36]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3059,7 +3306,7 @@ func (x *EndFailingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndFailingRequest.ProtoReflect.Descriptor instead.
 func (*EndFailingRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{36}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EndFailingRequest) GetProduction() string {
@@ -3113,7 +3360,7 @@ type EndFailingResponse struct {
 
 func (x *EndFailingResponse) Reset() {
 	*x = EndFailingResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3125,7 +3372,7 @@ func (x *EndFailingResponse) String() string {
 func (*EndFailingResponse) ProtoMessage() {}
 
 func (x *EndFailingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[37]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3138,7 +3385,7 @@ func (x *EndFailingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndFailingResponse.ProtoReflect.Descriptor instead.
 func (*EndFailingResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{37}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EndFailingResponse) GetDistribution() *Distribution {
@@ -3166,7 +3413,7 @@ type ResendRecipientRequest struct {
 
 func (x *ResendRecipientRequest) Reset() {
 	*x = ResendRecipientRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3178,7 +3425,7 @@ func (x *ResendRecipientRequest) String() string {
 func (*ResendRecipientRequest) ProtoMessage() {}
 
 func (x *ResendRecipientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[38]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3191,7 +3438,7 @@ func (x *ResendRecipientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendRecipientRequest.ProtoReflect.Descriptor instead.
 func (*ResendRecipientRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{38}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ResendRecipientRequest) GetProduction() string {
@@ -3245,7 +3492,7 @@ type ResendRecipientResponse struct {
 
 func (x *ResendRecipientResponse) Reset() {
 	*x = ResendRecipientResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3257,7 +3504,7 @@ func (x *ResendRecipientResponse) String() string {
 func (*ResendRecipientResponse) ProtoMessage() {}
 
 func (x *ResendRecipientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[39]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3270,7 +3517,7 @@ func (x *ResendRecipientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendRecipientResponse.ProtoReflect.Descriptor instead.
 func (*ResendRecipientResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{39}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ResendRecipientResponse) GetRecipient() *Recipient {
@@ -3290,7 +3537,7 @@ type RevokeDistributionRequest struct {
 
 func (x *RevokeDistributionRequest) Reset() {
 	*x = RevokeDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3302,7 +3549,7 @@ func (x *RevokeDistributionRequest) String() string {
 func (*RevokeDistributionRequest) ProtoMessage() {}
 
 func (x *RevokeDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[40]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3315,7 +3562,7 @@ func (x *RevokeDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDistributionRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{40}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RevokeDistributionRequest) GetProduction() string {
@@ -3345,7 +3592,7 @@ type RevokeDistributionResponse struct {
 
 func (x *RevokeDistributionResponse) Reset() {
 	*x = RevokeDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3357,7 +3604,7 @@ func (x *RevokeDistributionResponse) String() string {
 func (*RevokeDistributionResponse) ProtoMessage() {}
 
 func (x *RevokeDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[41]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3370,7 +3617,7 @@ func (x *RevokeDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDistributionResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{41}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RevokeDistributionResponse) GetLinksRevoked() int32 {
@@ -3406,7 +3653,7 @@ type WatchDistributionRequest struct {
 
 func (x *WatchDistributionRequest) Reset() {
 	*x = WatchDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3418,7 +3665,7 @@ func (x *WatchDistributionRequest) String() string {
 func (*WatchDistributionRequest) ProtoMessage() {}
 
 func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[42]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3431,7 +3678,7 @@ func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionRequest.ProtoReflect.Descriptor instead.
 func (*WatchDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{42}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *WatchDistributionRequest) GetProduction() string {
@@ -3466,7 +3713,7 @@ type WatchDistributionResponse struct {
 
 func (x *WatchDistributionResponse) Reset() {
 	*x = WatchDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3478,7 +3725,7 @@ func (x *WatchDistributionResponse) String() string {
 func (*WatchDistributionResponse) ProtoMessage() {}
 
 func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[43]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3491,7 +3738,7 @@ func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionResponse.ProtoReflect.Descriptor instead.
 func (*WatchDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{43}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WatchDistributionResponse) GetCursor() string {
@@ -3522,7 +3769,7 @@ type GetArtifactRequest struct {
 
 func (x *GetArtifactRequest) Reset() {
 	*x = GetArtifactRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3534,7 +3781,7 @@ func (x *GetArtifactRequest) String() string {
 func (*GetArtifactRequest) ProtoMessage() {}
 
 func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[44]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3547,7 +3794,7 @@ func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactRequest.ProtoReflect.Descriptor instead.
 func (*GetArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{44}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *GetArtifactRequest) GetProduction() string {
@@ -3593,7 +3840,7 @@ type GetArtifactResponse struct {
 
 func (x *GetArtifactResponse) Reset() {
 	*x = GetArtifactResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3605,7 +3852,7 @@ func (x *GetArtifactResponse) String() string {
 func (*GetArtifactResponse) ProtoMessage() {}
 
 func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3618,7 +3865,7 @@ func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactResponse.ProtoReflect.Descriptor instead.
 func (*GetArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{45}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GetArtifactResponse) GetKey() string {
@@ -3666,7 +3913,7 @@ type PauseDistributionRequest struct {
 
 func (x *PauseDistributionRequest) Reset() {
 	*x = PauseDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3678,7 +3925,7 @@ func (x *PauseDistributionRequest) String() string {
 func (*PauseDistributionRequest) ProtoMessage() {}
 
 func (x *PauseDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3691,7 +3938,7 @@ func (x *PauseDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDistributionRequest.ProtoReflect.Descriptor instead.
 func (*PauseDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{46}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *PauseDistributionRequest) GetProduction() string {
@@ -3717,7 +3964,7 @@ type PauseDistributionResponse struct {
 
 func (x *PauseDistributionResponse) Reset() {
 	*x = PauseDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3729,7 +3976,7 @@ func (x *PauseDistributionResponse) String() string {
 func (*PauseDistributionResponse) ProtoMessage() {}
 
 func (x *PauseDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3742,7 +3989,7 @@ func (x *PauseDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDistributionResponse.ProtoReflect.Descriptor instead.
 func (*PauseDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{47}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *PauseDistributionResponse) GetDistribution() *Distribution {
@@ -3762,7 +4009,7 @@ type ResumeDistributionRequest struct {
 
 func (x *ResumeDistributionRequest) Reset() {
 	*x = ResumeDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3774,7 +4021,7 @@ func (x *ResumeDistributionRequest) String() string {
 func (*ResumeDistributionRequest) ProtoMessage() {}
 
 func (x *ResumeDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3787,7 +4034,7 @@ func (x *ResumeDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDistributionRequest.ProtoReflect.Descriptor instead.
 func (*ResumeDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{48}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ResumeDistributionRequest) GetProduction() string {
@@ -3813,7 +4060,7 @@ type ResumeDistributionResponse struct {
 
 func (x *ResumeDistributionResponse) Reset() {
 	*x = ResumeDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3825,7 +4072,7 @@ func (x *ResumeDistributionResponse) String() string {
 func (*ResumeDistributionResponse) ProtoMessage() {}
 
 func (x *ResumeDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3838,7 +4085,7 @@ func (x *ResumeDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDistributionResponse.ProtoReflect.Descriptor instead.
 func (*ResumeDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{49}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ResumeDistributionResponse) GetDistribution() *Distribution {
@@ -3860,7 +4107,7 @@ type GetDistributionGraphRequest struct {
 
 func (x *GetDistributionGraphRequest) Reset() {
 	*x = GetDistributionGraphRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3872,7 +4119,7 @@ func (x *GetDistributionGraphRequest) String() string {
 func (*GetDistributionGraphRequest) ProtoMessage() {}
 
 func (x *GetDistributionGraphRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3885,7 +4132,7 @@ func (x *GetDistributionGraphRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionGraphRequest.ProtoReflect.Descriptor instead.
 func (*GetDistributionGraphRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{50}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetDistributionGraphRequest) GetProduction() string {
@@ -3918,7 +4165,7 @@ type GetDistributionGraphResponse struct {
 
 func (x *GetDistributionGraphResponse) Reset() {
 	*x = GetDistributionGraphResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3930,7 +4177,7 @@ func (x *GetDistributionGraphResponse) String() string {
 func (*GetDistributionGraphResponse) ProtoMessage() {}
 
 func (x *GetDistributionGraphResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3943,7 +4190,7 @@ func (x *GetDistributionGraphResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionGraphResponse.ProtoReflect.Descriptor instead.
 func (*GetDistributionGraphResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{51}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GetDistributionGraphResponse) GetText() string {
@@ -3983,7 +4230,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3995,7 +4242,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4008,7 +4255,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{52}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Batch) GetId() string {
@@ -4134,7 +4381,7 @@ type BatchFilter struct {
 
 func (x *BatchFilter) Reset() {
 	*x = BatchFilter{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4146,7 +4393,7 @@ func (x *BatchFilter) String() string {
 func (*BatchFilter) ProtoMessage() {}
 
 func (x *BatchFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4159,7 +4406,7 @@ func (x *BatchFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchFilter.ProtoReflect.Descriptor instead.
 func (*BatchFilter) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{53}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *BatchFilter) GetStates() []string {
@@ -4217,7 +4464,7 @@ type CreateBatchRequest struct {
 
 func (x *CreateBatchRequest) Reset() {
 	*x = CreateBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4229,7 +4476,7 @@ func (x *CreateBatchRequest) String() string {
 func (*CreateBatchRequest) ProtoMessage() {}
 
 func (x *CreateBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4242,7 +4489,7 @@ func (x *CreateBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBatchRequest.ProtoReflect.Descriptor instead.
 func (*CreateBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{54}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CreateBatchRequest) GetProduction() string {
@@ -4282,7 +4529,7 @@ type CreateBatchResponse struct {
 
 func (x *CreateBatchResponse) Reset() {
 	*x = CreateBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4294,7 +4541,7 @@ func (x *CreateBatchResponse) String() string {
 func (*CreateBatchResponse) ProtoMessage() {}
 
 func (x *CreateBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4307,7 +4554,7 @@ func (x *CreateBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBatchResponse.ProtoReflect.Descriptor instead.
 func (*CreateBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{55}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CreateBatchResponse) GetBatch() *Batch {
@@ -4327,7 +4574,7 @@ type GetBatchRequest struct {
 
 func (x *GetBatchRequest) Reset() {
 	*x = GetBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4339,7 +4586,7 @@ func (x *GetBatchRequest) String() string {
 func (*GetBatchRequest) ProtoMessage() {}
 
 func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4352,7 +4599,7 @@ func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchRequest.ProtoReflect.Descriptor instead.
 func (*GetBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{56}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetBatchRequest) GetProduction() string {
@@ -4378,7 +4625,7 @@ type GetBatchResponse struct {
 
 func (x *GetBatchResponse) Reset() {
 	*x = GetBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4390,7 +4637,7 @@ func (x *GetBatchResponse) String() string {
 func (*GetBatchResponse) ProtoMessage() {}
 
 func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4403,7 +4650,7 @@ func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchResponse.ProtoReflect.Descriptor instead.
 func (*GetBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{57}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *GetBatchResponse) GetBatch() *Batch {
@@ -4424,7 +4671,7 @@ type ListBatchesRequest struct {
 
 func (x *ListBatchesRequest) Reset() {
 	*x = ListBatchesRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4436,7 +4683,7 @@ func (x *ListBatchesRequest) String() string {
 func (*ListBatchesRequest) ProtoMessage() {}
 
 func (x *ListBatchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4449,7 +4696,7 @@ func (x *ListBatchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBatchesRequest.ProtoReflect.Descriptor instead.
 func (*ListBatchesRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{58}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListBatchesRequest) GetProduction() string {
@@ -4483,7 +4730,7 @@ type ListBatchesResponse struct {
 
 func (x *ListBatchesResponse) Reset() {
 	*x = ListBatchesResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4495,7 +4742,7 @@ func (x *ListBatchesResponse) String() string {
 func (*ListBatchesResponse) ProtoMessage() {}
 
 func (x *ListBatchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4508,7 +4755,7 @@ func (x *ListBatchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBatchesResponse.ProtoReflect.Descriptor instead.
 func (*ListBatchesResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{59}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListBatchesResponse) GetBatches() []*Batch {
@@ -4535,7 +4782,7 @@ type PauseBatchRequest struct {
 
 func (x *PauseBatchRequest) Reset() {
 	*x = PauseBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4547,7 +4794,7 @@ func (x *PauseBatchRequest) String() string {
 func (*PauseBatchRequest) ProtoMessage() {}
 
 func (x *PauseBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4560,7 +4807,7 @@ func (x *PauseBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseBatchRequest.ProtoReflect.Descriptor instead.
 func (*PauseBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{60}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *PauseBatchRequest) GetProduction() string {
@@ -4586,7 +4833,7 @@ type PauseBatchResponse struct {
 
 func (x *PauseBatchResponse) Reset() {
 	*x = PauseBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4598,7 +4845,7 @@ func (x *PauseBatchResponse) String() string {
 func (*PauseBatchResponse) ProtoMessage() {}
 
 func (x *PauseBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4611,7 +4858,7 @@ func (x *PauseBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseBatchResponse.ProtoReflect.Descriptor instead.
 func (*PauseBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{61}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *PauseBatchResponse) GetBatch() *Batch {
@@ -4631,7 +4878,7 @@ type ResumeBatchRequest struct {
 
 func (x *ResumeBatchRequest) Reset() {
 	*x = ResumeBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4643,7 +4890,7 @@ func (x *ResumeBatchRequest) String() string {
 func (*ResumeBatchRequest) ProtoMessage() {}
 
 func (x *ResumeBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4656,7 +4903,7 @@ func (x *ResumeBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeBatchRequest.ProtoReflect.Descriptor instead.
 func (*ResumeBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{62}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ResumeBatchRequest) GetProduction() string {
@@ -4682,7 +4929,7 @@ type ResumeBatchResponse struct {
 
 func (x *ResumeBatchResponse) Reset() {
 	*x = ResumeBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4694,7 +4941,7 @@ func (x *ResumeBatchResponse) String() string {
 func (*ResumeBatchResponse) ProtoMessage() {}
 
 func (x *ResumeBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4707,7 +4954,7 @@ func (x *ResumeBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeBatchResponse.ProtoReflect.Descriptor instead.
 func (*ResumeBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{63}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ResumeBatchResponse) GetBatch() *Batch {
@@ -4864,7 +5111,32 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"h\n" +
 	"\x1aCreateDistributionResponse\x12J\n" +
-	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"r\n" +
+	"\fdistribution\x18\x01 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\xa6\x01\n" +
+	"\x18CheckDistributionRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12_\n" +
+	"\fdistribution\x18\x02 \x01(\v23.filigree.distribution.v1.CreateDistributionRequestB\x06\xbaH\x03\xd8\x01\x03R\fdistribution\"\x9b\x02\n" +
+	"\x19CheckDistributionResponse\x12\x18\n" +
+	"\arefused\x18\x01 \x01(\bR\arefused\x12\x14\n" +
+	"\x05files\x18\x02 \x01(\x05R\x05files\x12\x1e\n" +
+	"\n" +
+	"recipients\x18\x03 \x01(\x05R\n" +
+	"recipients\x12\x14\n" +
+	"\x05items\x18\x04 \x01(\x05R\x05items\x12\x1d\n" +
+	"\n" +
+	"bytes_each\x18\x05 \x01(\x03R\tbytesEach\x12\x1f\n" +
+	"\vbytes_total\x18\x06 \x01(\x03R\n" +
+	"bytesTotal\x12=\n" +
+	"\bfindings\x18\a \x03(\v2!.filigree.distribution.v1.FindingR\bfindings\x12\x19\n" +
+	"\bleft_out\x18\b \x01(\x05R\aleftOut\"\x91\x01\n" +
+	"\aFinding\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
+	"\bseverity\x18\x02 \x01(\tR\bseverity\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x14\n" +
+	"\x05email\x18\x05 \x01(\tR\x05email\x12\x12\n" +
+	"\x04file\x18\x06 \x01(\tR\x04file\"r\n" +
 	"\x16GetDistributionRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -5184,10 +5456,12 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"production\x12\x1f\n" +
 	"\x05batch\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05batch\"L\n" +
 	"\x13ResumeBatchResponse\x125\n" +
-	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch2\xe9!\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch2\xba#\n" +
 	"\x13DistributionService\x12\xce\x01\n" +
 	"\x12CreateDistribution\x123.filigree.distribution.v1.CreateDistributionRequest\x1a4.filigree.distribution.v1.CreateDistributionResponse\"M\xea\xe0\x18\x06\n" +
-	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02=:\x01*b\fdistribution\"*/v1/productions/{production}/distributions\x12\xd2\x01\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02=:\x01*b\fdistribution\"*/v1/productions/{production}/distributions\x12\xce\x01\n" +
+	"\x11CheckDistribution\x122.filigree.distribution.v1.CheckDistributionRequest\x1a3.filigree.distribution.v1.CheckDistributionResponse\"P\xea\xe0\x18\x06\n" +
+	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02@:\fdistribution\"0/v1/productions/{production}/distributions:check\x12\xd2\x01\n" +
 	"\x0fGetDistribution\x120.filigree.distribution.v1.GetDistributionRequest\x1a1.filigree.distribution.v1.GetDistributionResponse\"Z\xea\xe0\x18\a\n" +
 	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02Ib\fdistribution\x129/v1/productions/{production}/distributions/{distribution}\x12\xbb\x01\n" +
 	"\x11ListDistributions\x122.filigree.distribution.v1.ListDistributionsRequest\x1a3.filigree.distribution.v1.ListDistributionsResponse\"=\xea\xe0\x18\a\n" +
@@ -5248,7 +5522,7 @@ func file_filigree_distribution_v1_distribution_proto_rawDescGZIP() []byte {
 	return file_filigree_distribution_v1_distribution_proto_rawDescData
 }
 
-var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*Distribution)(nil),                 // 0: filigree.distribution.v1.Distribution
 	(*Definition)(nil),                   // 1: filigree.distribution.v1.Definition
@@ -5263,190 +5537,197 @@ var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*Tolerance)(nil),                    // 10: filigree.distribution.v1.Tolerance
 	(*RecipientInput)(nil),               // 11: filigree.distribution.v1.RecipientInput
 	(*CreateDistributionResponse)(nil),   // 12: filigree.distribution.v1.CreateDistributionResponse
-	(*GetDistributionRequest)(nil),       // 13: filigree.distribution.v1.GetDistributionRequest
-	(*GetDistributionResponse)(nil),      // 14: filigree.distribution.v1.GetDistributionResponse
-	(*ListDistributionsRequest)(nil),     // 15: filigree.distribution.v1.ListDistributionsRequest
-	(*ListDistributionsResponse)(nil),    // 16: filigree.distribution.v1.ListDistributionsResponse
-	(*Error)(nil),                        // 17: filigree.distribution.v1.Error
-	(*StepView)(nil),                     // 18: filigree.distribution.v1.StepView
-	(*Item)(nil),                         // 19: filigree.distribution.v1.Item
-	(*RecipientRef)(nil),                 // 20: filigree.distribution.v1.RecipientRef
-	(*ListItemsRequest)(nil),             // 21: filigree.distribution.v1.ListItemsRequest
-	(*ListItemsResponse)(nil),            // 22: filigree.distribution.v1.ListItemsResponse
-	(*Recipient)(nil),                    // 23: filigree.distribution.v1.Recipient
-	(*Delivery)(nil),                     // 24: filigree.distribution.v1.Delivery
-	(*ListRecipientsRequest)(nil),        // 25: filigree.distribution.v1.ListRecipientsRequest
-	(*ListRecipientsResponse)(nil),       // 26: filigree.distribution.v1.ListRecipientsResponse
-	(*Event)(nil),                        // 27: filigree.distribution.v1.Event
-	(*ListEventsRequest)(nil),            // 28: filigree.distribution.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),           // 29: filigree.distribution.v1.ListEventsResponse
-	(*ArchivedDistributionRequest)(nil),  // 30: filigree.distribution.v1.ArchivedDistributionRequest
-	(*ArchivedDistributionResponse)(nil), // 31: filigree.distribution.v1.ArchivedDistributionResponse
-	(*CancelDistributionRequest)(nil),    // 32: filigree.distribution.v1.CancelDistributionRequest
-	(*CancelDistributionResponse)(nil),   // 33: filigree.distribution.v1.CancelDistributionResponse
-	(*RetryDistributionRequest)(nil),     // 34: filigree.distribution.v1.RetryDistributionRequest
-	(*RetryDistributionResponse)(nil),    // 35: filigree.distribution.v1.RetryDistributionResponse
-	(*EndFailingRequest)(nil),            // 36: filigree.distribution.v1.EndFailingRequest
-	(*EndFailingResponse)(nil),           // 37: filigree.distribution.v1.EndFailingResponse
-	(*ResendRecipientRequest)(nil),       // 38: filigree.distribution.v1.ResendRecipientRequest
-	(*ResendRecipientResponse)(nil),      // 39: filigree.distribution.v1.ResendRecipientResponse
-	(*RevokeDistributionRequest)(nil),    // 40: filigree.distribution.v1.RevokeDistributionRequest
-	(*RevokeDistributionResponse)(nil),   // 41: filigree.distribution.v1.RevokeDistributionResponse
-	(*WatchDistributionRequest)(nil),     // 42: filigree.distribution.v1.WatchDistributionRequest
-	(*WatchDistributionResponse)(nil),    // 43: filigree.distribution.v1.WatchDistributionResponse
-	(*GetArtifactRequest)(nil),           // 44: filigree.distribution.v1.GetArtifactRequest
-	(*GetArtifactResponse)(nil),          // 45: filigree.distribution.v1.GetArtifactResponse
-	(*PauseDistributionRequest)(nil),     // 46: filigree.distribution.v1.PauseDistributionRequest
-	(*PauseDistributionResponse)(nil),    // 47: filigree.distribution.v1.PauseDistributionResponse
-	(*ResumeDistributionRequest)(nil),    // 48: filigree.distribution.v1.ResumeDistributionRequest
-	(*ResumeDistributionResponse)(nil),   // 49: filigree.distribution.v1.ResumeDistributionResponse
-	(*GetDistributionGraphRequest)(nil),  // 50: filigree.distribution.v1.GetDistributionGraphRequest
-	(*GetDistributionGraphResponse)(nil), // 51: filigree.distribution.v1.GetDistributionGraphResponse
-	(*Batch)(nil),                        // 52: filigree.distribution.v1.Batch
-	(*BatchFilter)(nil),                  // 53: filigree.distribution.v1.BatchFilter
-	(*CreateBatchRequest)(nil),           // 54: filigree.distribution.v1.CreateBatchRequest
-	(*CreateBatchResponse)(nil),          // 55: filigree.distribution.v1.CreateBatchResponse
-	(*GetBatchRequest)(nil),              // 56: filigree.distribution.v1.GetBatchRequest
-	(*GetBatchResponse)(nil),             // 57: filigree.distribution.v1.GetBatchResponse
-	(*ListBatchesRequest)(nil),           // 58: filigree.distribution.v1.ListBatchesRequest
-	(*ListBatchesResponse)(nil),          // 59: filigree.distribution.v1.ListBatchesResponse
-	(*PauseBatchRequest)(nil),            // 60: filigree.distribution.v1.PauseBatchRequest
-	(*PauseBatchResponse)(nil),           // 61: filigree.distribution.v1.PauseBatchResponse
-	(*ResumeBatchRequest)(nil),           // 62: filigree.distribution.v1.ResumeBatchRequest
-	(*ResumeBatchResponse)(nil),          // 63: filigree.distribution.v1.ResumeBatchResponse
-	nil,                                  // 64: filigree.distribution.v1.RecipientInput.FieldsEntry
-	nil,                                  // 65: filigree.distribution.v1.Recipient.FieldsEntry
-	(*timestamppb.Timestamp)(nil),        // 66: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 67: google.protobuf.Duration
-	(*v1.Metric)(nil),                    // 68: filigree.task.v1.Metric
-	(*v1.LogLine)(nil),                   // 69: filigree.task.v1.LogLine
+	(*CheckDistributionRequest)(nil),     // 13: filigree.distribution.v1.CheckDistributionRequest
+	(*CheckDistributionResponse)(nil),    // 14: filigree.distribution.v1.CheckDistributionResponse
+	(*Finding)(nil),                      // 15: filigree.distribution.v1.Finding
+	(*GetDistributionRequest)(nil),       // 16: filigree.distribution.v1.GetDistributionRequest
+	(*GetDistributionResponse)(nil),      // 17: filigree.distribution.v1.GetDistributionResponse
+	(*ListDistributionsRequest)(nil),     // 18: filigree.distribution.v1.ListDistributionsRequest
+	(*ListDistributionsResponse)(nil),    // 19: filigree.distribution.v1.ListDistributionsResponse
+	(*Error)(nil),                        // 20: filigree.distribution.v1.Error
+	(*StepView)(nil),                     // 21: filigree.distribution.v1.StepView
+	(*Item)(nil),                         // 22: filigree.distribution.v1.Item
+	(*RecipientRef)(nil),                 // 23: filigree.distribution.v1.RecipientRef
+	(*ListItemsRequest)(nil),             // 24: filigree.distribution.v1.ListItemsRequest
+	(*ListItemsResponse)(nil),            // 25: filigree.distribution.v1.ListItemsResponse
+	(*Recipient)(nil),                    // 26: filigree.distribution.v1.Recipient
+	(*Delivery)(nil),                     // 27: filigree.distribution.v1.Delivery
+	(*ListRecipientsRequest)(nil),        // 28: filigree.distribution.v1.ListRecipientsRequest
+	(*ListRecipientsResponse)(nil),       // 29: filigree.distribution.v1.ListRecipientsResponse
+	(*Event)(nil),                        // 30: filigree.distribution.v1.Event
+	(*ListEventsRequest)(nil),            // 31: filigree.distribution.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),           // 32: filigree.distribution.v1.ListEventsResponse
+	(*ArchivedDistributionRequest)(nil),  // 33: filigree.distribution.v1.ArchivedDistributionRequest
+	(*ArchivedDistributionResponse)(nil), // 34: filigree.distribution.v1.ArchivedDistributionResponse
+	(*CancelDistributionRequest)(nil),    // 35: filigree.distribution.v1.CancelDistributionRequest
+	(*CancelDistributionResponse)(nil),   // 36: filigree.distribution.v1.CancelDistributionResponse
+	(*RetryDistributionRequest)(nil),     // 37: filigree.distribution.v1.RetryDistributionRequest
+	(*RetryDistributionResponse)(nil),    // 38: filigree.distribution.v1.RetryDistributionResponse
+	(*EndFailingRequest)(nil),            // 39: filigree.distribution.v1.EndFailingRequest
+	(*EndFailingResponse)(nil),           // 40: filigree.distribution.v1.EndFailingResponse
+	(*ResendRecipientRequest)(nil),       // 41: filigree.distribution.v1.ResendRecipientRequest
+	(*ResendRecipientResponse)(nil),      // 42: filigree.distribution.v1.ResendRecipientResponse
+	(*RevokeDistributionRequest)(nil),    // 43: filigree.distribution.v1.RevokeDistributionRequest
+	(*RevokeDistributionResponse)(nil),   // 44: filigree.distribution.v1.RevokeDistributionResponse
+	(*WatchDistributionRequest)(nil),     // 45: filigree.distribution.v1.WatchDistributionRequest
+	(*WatchDistributionResponse)(nil),    // 46: filigree.distribution.v1.WatchDistributionResponse
+	(*GetArtifactRequest)(nil),           // 47: filigree.distribution.v1.GetArtifactRequest
+	(*GetArtifactResponse)(nil),          // 48: filigree.distribution.v1.GetArtifactResponse
+	(*PauseDistributionRequest)(nil),     // 49: filigree.distribution.v1.PauseDistributionRequest
+	(*PauseDistributionResponse)(nil),    // 50: filigree.distribution.v1.PauseDistributionResponse
+	(*ResumeDistributionRequest)(nil),    // 51: filigree.distribution.v1.ResumeDistributionRequest
+	(*ResumeDistributionResponse)(nil),   // 52: filigree.distribution.v1.ResumeDistributionResponse
+	(*GetDistributionGraphRequest)(nil),  // 53: filigree.distribution.v1.GetDistributionGraphRequest
+	(*GetDistributionGraphResponse)(nil), // 54: filigree.distribution.v1.GetDistributionGraphResponse
+	(*Batch)(nil),                        // 55: filigree.distribution.v1.Batch
+	(*BatchFilter)(nil),                  // 56: filigree.distribution.v1.BatchFilter
+	(*CreateBatchRequest)(nil),           // 57: filigree.distribution.v1.CreateBatchRequest
+	(*CreateBatchResponse)(nil),          // 58: filigree.distribution.v1.CreateBatchResponse
+	(*GetBatchRequest)(nil),              // 59: filigree.distribution.v1.GetBatchRequest
+	(*GetBatchResponse)(nil),             // 60: filigree.distribution.v1.GetBatchResponse
+	(*ListBatchesRequest)(nil),           // 61: filigree.distribution.v1.ListBatchesRequest
+	(*ListBatchesResponse)(nil),          // 62: filigree.distribution.v1.ListBatchesResponse
+	(*PauseBatchRequest)(nil),            // 63: filigree.distribution.v1.PauseBatchRequest
+	(*PauseBatchResponse)(nil),           // 64: filigree.distribution.v1.PauseBatchResponse
+	(*ResumeBatchRequest)(nil),           // 65: filigree.distribution.v1.ResumeBatchRequest
+	(*ResumeBatchResponse)(nil),          // 66: filigree.distribution.v1.ResumeBatchResponse
+	nil,                                  // 67: filigree.distribution.v1.RecipientInput.FieldsEntry
+	nil,                                  // 68: filigree.distribution.v1.Recipient.FieldsEntry
+	(*timestamppb.Timestamp)(nil),        // 69: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 70: google.protobuf.Duration
+	(*v1.Metric)(nil),                    // 71: filigree.task.v1.Metric
+	(*v1.LogLine)(nil),                   // 72: filigree.task.v1.LogLine
 }
 var file_filigree_distribution_v1_distribution_proto_depIdxs = []int32{
-	1,  // 0: filigree.distribution.v1.Distribution.definition:type_name -> filigree.distribution.v1.Definition
-	66, // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
-	66, // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
-	66, // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
-	66, // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
-	2,  // 5: filigree.distribution.v1.Distribution.items:type_name -> filigree.distribution.v1.ItemCounts
-	3,  // 6: filigree.distribution.v1.Distribution.recipients:type_name -> filigree.distribution.v1.DeliveryCounts
-	4,  // 7: filigree.distribution.v1.Distribution.steps:type_name -> filigree.distribution.v1.StepCounts
-	5,  // 8: filigree.distribution.v1.Distribution.files:type_name -> filigree.distribution.v1.FileRef
-	66, // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
-	7,  // 10: filigree.distribution.v1.Distribution.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	67, // 11: filigree.distribution.v1.Distribution.late_by:type_name -> google.protobuf.Duration
-	17, // 12: filigree.distribution.v1.Distribution.error:type_name -> filigree.distribution.v1.Error
-	9,  // 13: filigree.distribution.v1.Distribution.policy:type_name -> filigree.distribution.v1.Policy
-	5,  // 14: filigree.distribution.v1.CreateDistributionRequest.files:type_name -> filigree.distribution.v1.FileRef
-	11, // 15: filigree.distribution.v1.CreateDistributionRequest.recipients:type_name -> filigree.distribution.v1.RecipientInput
-	8,  // 16: filigree.distribution.v1.CreateDistributionRequest.message:type_name -> filigree.distribution.v1.Message
-	9,  // 17: filigree.distribution.v1.CreateDistributionRequest.policy:type_name -> filigree.distribution.v1.Policy
-	67, // 18: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
-	67, // 19: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
-	7,  // 20: filigree.distribution.v1.CreateDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	66, // 21: filigree.distribution.v1.CreateDistributionRequest.deadline:type_name -> google.protobuf.Timestamp
-	10, // 22: filigree.distribution.v1.Policy.tolerate:type_name -> filigree.distribution.v1.Tolerance
-	64, // 23: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
-	0,  // 24: filigree.distribution.v1.CreateDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 25: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 26: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
-	66, // 27: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
-	66, // 28: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
-	66, // 29: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
-	17, // 30: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
-	5,  // 31: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
-	20, // 32: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
-	18, // 33: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
-	17, // 34: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
-	19, // 35: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
-	65, // 36: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
-	24, // 37: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
-	2,  // 38: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
-	7,  // 39: filigree.distribution.v1.Recipient.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	66, // 40: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
-	66, // 41: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
-	17, // 42: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
-	66, // 43: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
-	66, // 44: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
-	23, // 45: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
-	66, // 46: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
-	66, // 47: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
-	17, // 48: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
-	67, // 49: filigree.distribution.v1.Event.limit_wait:type_name -> google.protobuf.Duration
-	68, // 50: filigree.distribution.v1.Event.metrics:type_name -> filigree.task.v1.Metric
-	69, // 51: filigree.distribution.v1.Event.log:type_name -> filigree.task.v1.LogLine
-	66, // 52: filigree.distribution.v1.Event.retry_at:type_name -> google.protobuf.Timestamp
-	27, // 53: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
-	66, // 54: filigree.distribution.v1.ArchivedDistributionRequest.ended_at:type_name -> google.protobuf.Timestamp
-	0,  // 55: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	7,  // 56: filigree.distribution.v1.RetryDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	0,  // 57: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 58: filigree.distribution.v1.EndFailingResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	23, // 59: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
-	0,  // 60: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 61: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 62: filigree.distribution.v1.PauseDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,  // 63: filigree.distribution.v1.ResumeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	53, // 64: filigree.distribution.v1.Batch.filter:type_name -> filigree.distribution.v1.BatchFilter
-	17, // 65: filigree.distribution.v1.Batch.error:type_name -> filigree.distribution.v1.Error
-	66, // 66: filigree.distribution.v1.Batch.created_at:type_name -> google.protobuf.Timestamp
-	66, // 67: filigree.distribution.v1.Batch.ended_at:type_name -> google.protobuf.Timestamp
-	66, // 68: filigree.distribution.v1.BatchFilter.created_after:type_name -> google.protobuf.Timestamp
-	66, // 69: filigree.distribution.v1.BatchFilter.created_before:type_name -> google.protobuf.Timestamp
-	53, // 70: filigree.distribution.v1.CreateBatchRequest.filter:type_name -> filigree.distribution.v1.BatchFilter
-	52, // 71: filigree.distribution.v1.CreateBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	52, // 72: filigree.distribution.v1.GetBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	52, // 73: filigree.distribution.v1.ListBatchesResponse.batches:type_name -> filigree.distribution.v1.Batch
-	52, // 74: filigree.distribution.v1.PauseBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	52, // 75: filigree.distribution.v1.ResumeBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	6,  // 76: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
-	13, // 77: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
-	15, // 78: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
-	21, // 79: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
-	25, // 80: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
-	28, // 81: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
-	32, // 82: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
-	46, // 83: filigree.distribution.v1.DistributionService.PauseDistribution:input_type -> filigree.distribution.v1.PauseDistributionRequest
-	48, // 84: filigree.distribution.v1.DistributionService.ResumeDistribution:input_type -> filigree.distribution.v1.ResumeDistributionRequest
-	50, // 85: filigree.distribution.v1.DistributionService.GetDistributionGraph:input_type -> filigree.distribution.v1.GetDistributionGraphRequest
-	54, // 86: filigree.distribution.v1.DistributionService.CreateBatch:input_type -> filigree.distribution.v1.CreateBatchRequest
-	56, // 87: filigree.distribution.v1.DistributionService.GetBatch:input_type -> filigree.distribution.v1.GetBatchRequest
-	58, // 88: filigree.distribution.v1.DistributionService.ListBatches:input_type -> filigree.distribution.v1.ListBatchesRequest
-	60, // 89: filigree.distribution.v1.DistributionService.PauseBatch:input_type -> filigree.distribution.v1.PauseBatchRequest
-	62, // 90: filigree.distribution.v1.DistributionService.ResumeBatch:input_type -> filigree.distribution.v1.ResumeBatchRequest
-	34, // 91: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
-	36, // 92: filigree.distribution.v1.DistributionService.EndFailing:input_type -> filigree.distribution.v1.EndFailingRequest
-	38, // 93: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
-	40, // 94: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
-	44, // 95: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
-	42, // 96: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
-	30, // 97: filigree.distribution.v1.DistributionService.ArchivedDistribution:input_type -> filigree.distribution.v1.ArchivedDistributionRequest
-	12, // 98: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
-	14, // 99: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
-	16, // 100: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
-	22, // 101: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
-	26, // 102: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
-	29, // 103: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
-	33, // 104: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
-	47, // 105: filigree.distribution.v1.DistributionService.PauseDistribution:output_type -> filigree.distribution.v1.PauseDistributionResponse
-	49, // 106: filigree.distribution.v1.DistributionService.ResumeDistribution:output_type -> filigree.distribution.v1.ResumeDistributionResponse
-	51, // 107: filigree.distribution.v1.DistributionService.GetDistributionGraph:output_type -> filigree.distribution.v1.GetDistributionGraphResponse
-	55, // 108: filigree.distribution.v1.DistributionService.CreateBatch:output_type -> filigree.distribution.v1.CreateBatchResponse
-	57, // 109: filigree.distribution.v1.DistributionService.GetBatch:output_type -> filigree.distribution.v1.GetBatchResponse
-	59, // 110: filigree.distribution.v1.DistributionService.ListBatches:output_type -> filigree.distribution.v1.ListBatchesResponse
-	61, // 111: filigree.distribution.v1.DistributionService.PauseBatch:output_type -> filigree.distribution.v1.PauseBatchResponse
-	63, // 112: filigree.distribution.v1.DistributionService.ResumeBatch:output_type -> filigree.distribution.v1.ResumeBatchResponse
-	35, // 113: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
-	37, // 114: filigree.distribution.v1.DistributionService.EndFailing:output_type -> filigree.distribution.v1.EndFailingResponse
-	39, // 115: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
-	41, // 116: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
-	45, // 117: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
-	43, // 118: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
-	31, // 119: filigree.distribution.v1.DistributionService.ArchivedDistribution:output_type -> filigree.distribution.v1.ArchivedDistributionResponse
-	98, // [98:120] is the sub-list for method output_type
-	76, // [76:98] is the sub-list for method input_type
-	76, // [76:76] is the sub-list for extension type_name
-	76, // [76:76] is the sub-list for extension extendee
-	0,  // [0:76] is the sub-list for field type_name
+	1,   // 0: filigree.distribution.v1.Distribution.definition:type_name -> filigree.distribution.v1.Definition
+	69,  // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
+	69,  // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
+	69,  // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
+	69,  // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
+	2,   // 5: filigree.distribution.v1.Distribution.items:type_name -> filigree.distribution.v1.ItemCounts
+	3,   // 6: filigree.distribution.v1.Distribution.recipients:type_name -> filigree.distribution.v1.DeliveryCounts
+	4,   // 7: filigree.distribution.v1.Distribution.steps:type_name -> filigree.distribution.v1.StepCounts
+	5,   // 8: filigree.distribution.v1.Distribution.files:type_name -> filigree.distribution.v1.FileRef
+	69,  // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
+	7,   // 10: filigree.distribution.v1.Distribution.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	70,  // 11: filigree.distribution.v1.Distribution.late_by:type_name -> google.protobuf.Duration
+	20,  // 12: filigree.distribution.v1.Distribution.error:type_name -> filigree.distribution.v1.Error
+	9,   // 13: filigree.distribution.v1.Distribution.policy:type_name -> filigree.distribution.v1.Policy
+	5,   // 14: filigree.distribution.v1.CreateDistributionRequest.files:type_name -> filigree.distribution.v1.FileRef
+	11,  // 15: filigree.distribution.v1.CreateDistributionRequest.recipients:type_name -> filigree.distribution.v1.RecipientInput
+	8,   // 16: filigree.distribution.v1.CreateDistributionRequest.message:type_name -> filigree.distribution.v1.Message
+	9,   // 17: filigree.distribution.v1.CreateDistributionRequest.policy:type_name -> filigree.distribution.v1.Policy
+	70,  // 18: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
+	70,  // 19: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
+	7,   // 20: filigree.distribution.v1.CreateDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	69,  // 21: filigree.distribution.v1.CreateDistributionRequest.deadline:type_name -> google.protobuf.Timestamp
+	10,  // 22: filigree.distribution.v1.Policy.tolerate:type_name -> filigree.distribution.v1.Tolerance
+	67,  // 23: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
+	0,   // 24: filigree.distribution.v1.CreateDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	6,   // 25: filigree.distribution.v1.CheckDistributionRequest.distribution:type_name -> filigree.distribution.v1.CreateDistributionRequest
+	15,  // 26: filigree.distribution.v1.CheckDistributionResponse.findings:type_name -> filigree.distribution.v1.Finding
+	0,   // 27: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,   // 28: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
+	69,  // 29: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
+	69,  // 30: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
+	69,  // 31: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
+	20,  // 32: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
+	5,   // 33: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
+	23,  // 34: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
+	21,  // 35: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
+	20,  // 36: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
+	22,  // 37: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
+	68,  // 38: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
+	27,  // 39: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
+	2,   // 40: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
+	7,   // 41: filigree.distribution.v1.Recipient.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	69,  // 42: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
+	69,  // 43: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
+	20,  // 44: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
+	69,  // 45: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
+	69,  // 46: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
+	26,  // 47: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
+	69,  // 48: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
+	69,  // 49: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
+	20,  // 50: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
+	70,  // 51: filigree.distribution.v1.Event.limit_wait:type_name -> google.protobuf.Duration
+	71,  // 52: filigree.distribution.v1.Event.metrics:type_name -> filigree.task.v1.Metric
+	72,  // 53: filigree.distribution.v1.Event.log:type_name -> filigree.task.v1.LogLine
+	69,  // 54: filigree.distribution.v1.Event.retry_at:type_name -> google.protobuf.Timestamp
+	30,  // 55: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
+	69,  // 56: filigree.distribution.v1.ArchivedDistributionRequest.ended_at:type_name -> google.protobuf.Timestamp
+	0,   // 57: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	7,   // 58: filigree.distribution.v1.RetryDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
+	0,   // 59: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,   // 60: filigree.distribution.v1.EndFailingResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	26,  // 61: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
+	0,   // 62: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,   // 63: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,   // 64: filigree.distribution.v1.PauseDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,   // 65: filigree.distribution.v1.ResumeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	56,  // 66: filigree.distribution.v1.Batch.filter:type_name -> filigree.distribution.v1.BatchFilter
+	20,  // 67: filigree.distribution.v1.Batch.error:type_name -> filigree.distribution.v1.Error
+	69,  // 68: filigree.distribution.v1.Batch.created_at:type_name -> google.protobuf.Timestamp
+	69,  // 69: filigree.distribution.v1.Batch.ended_at:type_name -> google.protobuf.Timestamp
+	69,  // 70: filigree.distribution.v1.BatchFilter.created_after:type_name -> google.protobuf.Timestamp
+	69,  // 71: filigree.distribution.v1.BatchFilter.created_before:type_name -> google.protobuf.Timestamp
+	56,  // 72: filigree.distribution.v1.CreateBatchRequest.filter:type_name -> filigree.distribution.v1.BatchFilter
+	55,  // 73: filigree.distribution.v1.CreateBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	55,  // 74: filigree.distribution.v1.GetBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	55,  // 75: filigree.distribution.v1.ListBatchesResponse.batches:type_name -> filigree.distribution.v1.Batch
+	55,  // 76: filigree.distribution.v1.PauseBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	55,  // 77: filigree.distribution.v1.ResumeBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	6,   // 78: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
+	13,  // 79: filigree.distribution.v1.DistributionService.CheckDistribution:input_type -> filigree.distribution.v1.CheckDistributionRequest
+	16,  // 80: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
+	18,  // 81: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
+	24,  // 82: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
+	28,  // 83: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
+	31,  // 84: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
+	35,  // 85: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
+	49,  // 86: filigree.distribution.v1.DistributionService.PauseDistribution:input_type -> filigree.distribution.v1.PauseDistributionRequest
+	51,  // 87: filigree.distribution.v1.DistributionService.ResumeDistribution:input_type -> filigree.distribution.v1.ResumeDistributionRequest
+	53,  // 88: filigree.distribution.v1.DistributionService.GetDistributionGraph:input_type -> filigree.distribution.v1.GetDistributionGraphRequest
+	57,  // 89: filigree.distribution.v1.DistributionService.CreateBatch:input_type -> filigree.distribution.v1.CreateBatchRequest
+	59,  // 90: filigree.distribution.v1.DistributionService.GetBatch:input_type -> filigree.distribution.v1.GetBatchRequest
+	61,  // 91: filigree.distribution.v1.DistributionService.ListBatches:input_type -> filigree.distribution.v1.ListBatchesRequest
+	63,  // 92: filigree.distribution.v1.DistributionService.PauseBatch:input_type -> filigree.distribution.v1.PauseBatchRequest
+	65,  // 93: filigree.distribution.v1.DistributionService.ResumeBatch:input_type -> filigree.distribution.v1.ResumeBatchRequest
+	37,  // 94: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
+	39,  // 95: filigree.distribution.v1.DistributionService.EndFailing:input_type -> filigree.distribution.v1.EndFailingRequest
+	41,  // 96: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
+	43,  // 97: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
+	47,  // 98: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
+	45,  // 99: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
+	33,  // 100: filigree.distribution.v1.DistributionService.ArchivedDistribution:input_type -> filigree.distribution.v1.ArchivedDistributionRequest
+	12,  // 101: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
+	14,  // 102: filigree.distribution.v1.DistributionService.CheckDistribution:output_type -> filigree.distribution.v1.CheckDistributionResponse
+	17,  // 103: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
+	19,  // 104: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
+	25,  // 105: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
+	29,  // 106: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
+	32,  // 107: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
+	36,  // 108: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
+	50,  // 109: filigree.distribution.v1.DistributionService.PauseDistribution:output_type -> filigree.distribution.v1.PauseDistributionResponse
+	52,  // 110: filigree.distribution.v1.DistributionService.ResumeDistribution:output_type -> filigree.distribution.v1.ResumeDistributionResponse
+	54,  // 111: filigree.distribution.v1.DistributionService.GetDistributionGraph:output_type -> filigree.distribution.v1.GetDistributionGraphResponse
+	58,  // 112: filigree.distribution.v1.DistributionService.CreateBatch:output_type -> filigree.distribution.v1.CreateBatchResponse
+	60,  // 113: filigree.distribution.v1.DistributionService.GetBatch:output_type -> filigree.distribution.v1.GetBatchResponse
+	62,  // 114: filigree.distribution.v1.DistributionService.ListBatches:output_type -> filigree.distribution.v1.ListBatchesResponse
+	64,  // 115: filigree.distribution.v1.DistributionService.PauseBatch:output_type -> filigree.distribution.v1.PauseBatchResponse
+	66,  // 116: filigree.distribution.v1.DistributionService.ResumeBatch:output_type -> filigree.distribution.v1.ResumeBatchResponse
+	38,  // 117: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
+	40,  // 118: filigree.distribution.v1.DistributionService.EndFailing:output_type -> filigree.distribution.v1.EndFailingResponse
+	42,  // 119: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
+	44,  // 120: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
+	48,  // 121: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
+	46,  // 122: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
+	34,  // 123: filigree.distribution.v1.DistributionService.ArchivedDistribution:output_type -> filigree.distribution.v1.ArchivedDistributionResponse
+	101, // [101:124] is the sub-list for method output_type
+	78,  // [78:101] is the sub-list for method input_type
+	78,  // [78:78] is the sub-list for extension type_name
+	78,  // [78:78] is the sub-list for extension extendee
+	0,   // [0:78] is the sub-list for field type_name
 }
 
 func init() { file_filigree_distribution_v1_distribution_proto_init() }
@@ -5461,7 +5742,7 @@ func file_filigree_distribution_v1_distribution_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_distribution_v1_distribution_proto_rawDesc), len(file_filigree_distribution_v1_distribution_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   66,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

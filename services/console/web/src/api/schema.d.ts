@@ -879,6 +879,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/productions/{production}/distributions:check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * CheckDistribution says what would become of a distribution, by the very body that would create it, and creates and stores
+         *     nothing. It is refused exactly when CreateDistribution would refuse the same body now, apart from idempotency keys and from
+         *     quotas, which are a matter of the moment.
+         */
+        post: operations["DistributionService_CheckDistribution"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/productions/{production}/files": {
         parameters: {
             query?: never;
@@ -1993,6 +2014,33 @@ export interface components {
             until?: string | null;
             worker?: string;
         };
+        CheckDistributionResponse: {
+            /**
+             * Format: int64
+             * @description Bytes of the documents as uploaded that each recipient gets, and all of them together; copies are a little larger.
+             */
+            bytes_each?: string;
+            /** Format: int64 */
+            bytes_total?: string;
+            /**
+             * Format: int32
+             * @description What it would be, as far as lists and addresses can be read.
+             */
+            files?: number;
+            /** @description At most 1,000. */
+            findings?: components["schemas"]["Finding"][];
+            /** Format: int32 */
+            items?: number;
+            /**
+             * Format: int32
+             * @description Findings beyond those.
+             */
+            left_out?: number;
+            /** Format: int32 */
+            recipients?: number;
+            /** @description Creating it would be refused; findings say why. */
+            refused?: boolean;
+        };
         CreateBatchBody: {
             filter?: components["schemas"]["BatchFilter"] | null;
             /** @description As of CreateDistribution. */
@@ -2478,6 +2526,19 @@ export interface components {
             next_page_token?: string;
             /** @description Runs among them, by the same order of time. */
             runs?: components["schemas"]["Run"][];
+        };
+        /** @description Finding is one thing about a distribution that a person should know before it is created. */
+        Finding: {
+            /** @description Stable: RECIPIENT_INVALID, ADDRESS_TYPO, RECIPIENT_MERGED, FILE_NOT_INSPECTED, and the codes of CreateDistribution. */
+            code?: string;
+            email?: string;
+            /** @description The file it is about, by its SHA-256; empty when none. */
+            file?: string;
+            message?: string;
+            /** @description Whom it is about; empty when nobody. */
+            name?: string;
+            /** @description refuses: it would not be created; warns: something of it would fail, or looks wrong; tells: good to know. */
+            severity?: string;
         };
         /** @description Freshness says how far an answer can be trusted to be of now. */
         Freshness: {
@@ -5069,6 +5130,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UnshareDistributionResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DistributionService_CheckDistribution: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same as idempotency_key in the body. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                production: string;
+            };
+            cookie?: never;
+        };
+        /** @description As of CreateDistribution; what breaks its rules is a finding. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateDistributionRequest"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckDistributionResponse"];
                 };
             };
             default: components["responses"]["Failure"];
