@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -23,7 +25,7 @@ import (
 const (
 	// forecastEvery is how often open distributions are forecast, for what that teaches.
 	forecastEvery = 5 * time.Second
-	// mostForecast bounds how many are at once, and mostLearnt how many that ended are learnt from in one round.
+	// mostForecast bounds how many are in one round, the next so many in the next; and mostLearnt how many that ended are learnt from in one round.
 	mostForecast = 500
 	mostLearnt   = 200
 	// firstLearn is how far back a new observer learns.
@@ -35,6 +37,7 @@ type outlook struct {
 	mu    sync.Mutex
 	model *expect.Model
 	since time.Time // all that ended before was learnt from
+	last  string    // which was forecast last; learn's alone
 	// forecasts of each open distribution, one of each stage, whichever.
 	forecasts map[string]*[4]forecasted
 	pauses    []paused
@@ -69,11 +72,9 @@ func (s *Server) learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range open[:min(len(open), mostForecast)] {
-		if d.GetEndedAt() != nil {
-			continue
-		}
-		state, err := s.stateOf(ctx, d, l.now())
+	open = slices.DeleteFunc(slices.Clone(open), func(d view) bool { return d.GetEndedAt() != nil })
+	for _, d := range o.turn(open) {
+		state, err := s.stateOf(ctx, d.Distribution, l.now())
 		if err != nil {
 			continue // the next one
 		}
@@ -105,6 +106,19 @@ func (s *Server) learn(ctx context.Context) error {
 		return nil
 	}
 	return s.keepOutlook()
+}
+
+// turn are those that are forecast now: so many, after those of the last time.
+func (o *outlook) turn(open []view) []view {
+	from := sort.Search(len(open), func(i int) bool { return open[i].GetId() > o.last })
+	if from == len(open) {
+		from = 0
+	}
+	now := open[from:min(len(open), from+mostForecast)]
+	if len(now) > 0 {
+		o.last = now[len(now)-1].GetId()
+	}
+	return now
 }
 
 // note keeps a forecast, of each stage one, each as likely as the other.

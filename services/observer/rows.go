@@ -4,20 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	"github.com/filigreehq/filigree/services/observer/internal/event"
 	"github.com/filigreehq/filigree/services/observer/internal/rule"
 )
 
 const (
-	// mostLooked bounds the open distributions that rules look at in one round, mostRuns the runs.
+	// mostLooked bounds the open distributions that are read in one round for rules and forecasts, the next so many in the next;
+	// mostRuns bounds the runs.
 	mostLooked = 2000
 	mostRuns   = 1000
 )
@@ -108,63 +106,14 @@ func (s *Server) distributionRows(ctx context.Context) ([]rule.Row, error) {
 		return nil, err
 	}
 	var out []rule.Row
-	for _, d := range views {
-		idle := time.Duration(0)
-		if d.GetEndedAt() == nil && since(now, moment(d.GetCreatedAt())) > time.Minute {
-			idle = s.idle(ctx, d) // of a younger one nobody asks
-		}
+	for _, v := range views {
+		d := v.Distribution
 		out = append(out, rule.Row{"id": d.GetId(), "production": d.GetProduction(), "title": d.GetTitle(), "state": d.GetState(),
 			"definition": d.GetDefinition().GetName(), "mode": d.GetMode(), "items": int(d.GetItems().GetTotal()), "done": int(d.GetItems().GetDone()),
 			"failed": int(d.GetItems().GetFailed()), "recipients": int(d.GetRecipients().GetTotal()), "age": since(now, moment(d.GetCreatedAt())),
-			"late": d.GetLateBy().AsDuration(), "idle": idle})
+			"late": lateBy(d, now).AsDuration(), "idle": v.idle})
 	}
 	return out, nil
-}
-
-// views are distributions as they were read together.
-type views struct {
-	mu  sync.Mutex
-	all []*distributionv1.Distribution
-	at  time.Time
-}
-
-// viewsFor is how long they are good: rules and forecasts ask for them again and again.
-const viewsFor = 5 * time.Second
-
-// lately are the distributions that are open or ended in the last hour, as of a few seconds ago; at most so many.
-func (s *Server) lately(ctx context.Context) ([]*distributionv1.Distribution, error) {
-	v := &s.views
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if time.Since(v.at) < viewsFor {
-		return v.all, nil
-	}
-	open, err := s.records.Unended(ctx, mostLooked)
-	if err != nil {
-		return nil, err
-	}
-	ended, err := s.records.Ended(ctx, s.deps.Now().Add(-time.Hour), mostLooked/4)
-	if err != nil {
-		return nil, err
-	}
-	v.all = nil
-	for _, b := range slices.Concat(open, ended) {
-		got, err := s.records.GetDistribution(ctx, &distributionv1.GetDistributionRequest{Production: b.Production, Distribution: b.ID})
-		if err == nil { // else it is gone meanwhile, or nobody can read it: what can be read is looked at
-			v.all = append(v.all, got.GetDistribution())
-		}
-	}
-	v.at = time.Now()
-	return v.all, nil
-}
-
-// idle is how long nothing has happened to a distribution.
-func (s *Server) idle(ctx context.Context, d *distributionv1.Distribution) time.Duration {
-	last, err := s.records.LastEvent(ctx, d.GetProduction(), d.GetId())
-	if err != nil {
-		return 0
-	}
-	return since(s.deps.Now(), last.Time)
 }
 
 func (s *Server) failureRows(ctx context.Context) ([]rule.Row, error) {

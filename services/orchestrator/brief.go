@@ -33,6 +33,17 @@ func (r *Reader) Unended(ctx context.Context, n int) ([]Brief, error) {
 	return r.briefs(ctx, all)
 }
 
+// UnendedAfter lists about n distributions that have not ended and come after a place, and the place after them: "" is before the
+// first, and after the last.
+func (r *Reader) UnendedAfter(ctx context.Context, place string, n int) (all []Brief, next string, err error) {
+	got, next, err := r.store.UnendedAfter(ctx, place, n)
+	if err != nil {
+		return nil, "", unavailable(err)
+	}
+	all, err = r.briefs(ctx, got)
+	return all, next, err
+}
+
 // Ended lists distributions that ended after a moment, the first first; at most n of each shard.
 func (r *Reader) Ended(ctx context.Context, after time.Time, n int) ([]Brief, error) {
 	all, err := r.store.Ended(ctx, after, n)

@@ -3,7 +3,7 @@
 //
 // What it reads is said in protos (distribution.v1, definition.v1, control.v1, schedule.v1), by the methods of the same names
 // and with the same answers and faults as the orchestrator's own; beside them are Beats (which orchestrators are there),
-// Changes (who changed, as a stream with positions), Unended and Ended. Events that are archived are not in the records any more
+// Changes (who changed, as a stream with positions), Unended, UnendedAfter and Ended. Events that are archived are not in the records any more
 // (ListEvents is EVENTS_ARCHIVED then); LastEvent says up to which, Kept which ended distributions have any left.
 //
 // It promises:

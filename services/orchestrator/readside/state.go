@@ -122,6 +122,20 @@ func (r *Records) Unended(ctx context.Context, n int) ([]Brief, error) {
 	return call(ctx, r, n, (*orchestrator.Reader).Unended)
 }
 
+// UnendedAfter lists about n distributions of all productions that have not ended and come after a place, and the place after them:
+// "" is before the first, and after the last. What is accepted meanwhile may be left to the next time around.
+func (r *Records) UnendedAfter(ctx context.Context, place string, n int) (all []Brief, next string, err error) {
+	type page struct {
+		all  []Brief
+		next string
+	}
+	got, err := call(ctx, r, place, func(reader *orchestrator.Reader, ctx context.Context, place string) (page, error) {
+		all, next, err := reader.UnendedAfter(ctx, place, n)
+		return page{all, next}, err
+	})
+	return got.all, got.next, err
+}
+
 // Ended lists distributions of all productions that ended after a moment, the first first; at most n of each shard.
 func (r *Records) Ended(ctx context.Context, after time.Time, n int) ([]Brief, error) {
 	return call(ctx, r, n, func(reader *orchestrator.Reader, ctx context.Context, n int) ([]Brief, error) {

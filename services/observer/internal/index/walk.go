@@ -23,7 +23,7 @@ const (
 	// common and never stand together FTS5 walks through everything without a word, and is asked for one slice after the other.
 	hurry = 10 * time.Millisecond
 	// sliceDocs is how many docs a slice has, at least while it is not the last; what is written of one distribution is in one.
-	sliceDocs = 8192
+	sliceDocs = 32768
 	// atOnce is how many docs FTS5 is asked for in one go.
 	atOnce = 64
 	// mostSigns is of how many productions FTS5 is asked by name. Who may act in more, but not in all, has others' sorted out.

@@ -31,6 +31,55 @@ func (s *Store) Unended(ctx context.Context, n int) ([]*Summary, error) {
 	return out, nil
 }
 
+// sameMoment is how many more than were asked for are read where a page begins: those of the moment at which the page before ended.
+const sameMoment = 100
+
+// UnendedAfter lists distributions of all productions that have not ended, shard by shard, the first first: about n that come
+// after a place, and the place after them. "" is before the first, and after the last. What is accepted meanwhile may be left to
+// the next time around.
+func (s *Store) UnendedAfter(ctx context.Context, place string, n int) (all []*Summary, next string, err error) {
+	first, since, last := 0, int64(0), ""
+	if place != "" {
+		_, err = fmt.Sscanf(place, "%d.%d.%s", &first, &since, &last)
+		if err != nil {
+			return nil, "", fmt.Errorf("list open distributions: %q is no place in them: %w", place, err)
+		}
+	}
+	for i := first; i < s.shards; i++ {
+		sh := shard(i)
+		got, err := s.c.ZRangeByScoreWithScores(ctx, sh.open(), &redis.ZRangeBy{Min: strconv.FormatInt(since, 10), Max: "+inf", Count: int64(n + sameMoment)}).Result()
+		if err != nil {
+			return nil, "", fmt.Errorf("list open distributions: %w", err)
+		}
+		var ids []string
+		next = ""
+		for j, z := range got {
+			id, _ := z.Member.(string)
+			if int64(z.Score) == since && id <= last {
+				continue
+			}
+			ids = append(ids, id)
+			if len(all)+len(ids) >= n && j+1 < len(got) {
+				next = fmt.Sprintf("%d.%d.%s", i, int64(z.Score), id)
+				break
+			}
+		}
+		read, err := s.inShard(ctx, sh, ids)
+		if err != nil {
+			return nil, "", err
+		}
+		all = append(all, read...)
+		if next != "" {
+			return all, next, nil
+		}
+		since, last = 0, ""
+		if len(all) >= n && i+1 < s.shards {
+			return all, fmt.Sprintf("%d.0.-", i+1), nil
+		}
+	}
+	return all, "", nil
+}
+
 // inShard reads distributions whose production only their record tells.
 func (s *Store) inShard(ctx context.Context, sh shard, ids []string) ([]*Summary, error) {
 	if len(ids) == 0 {

@@ -33,6 +33,9 @@ const (
 // begun is when the first was created; one follows every 90 seconds.
 var begun = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
+// body is a message of 500 bytes in a field that nobody knows.
+func body() []byte { return append([]byte{0xfa, 0x7f, 0xf0, 0x03}, make([]byte, 496)...) }
+
 // Sample knows what can be found.
 type Sample struct {
 	n int
@@ -65,7 +68,7 @@ func (s *Sample) each(take func([]index.Seen) error) error {
 			Title: pick(words) + " " + pick(words) + " " + strconv.Itoa(i), State: "completed", Definition: "send-documents", Version: 3,
 			Created: created, Ended: created.Add(time.Minute), Deadline: created.Add(time.Hour), Items: 20, ItemsDone: 20,
 			Files: []event.File{{SHA256: fmt.Sprintf("%064x", i), Name: fmt.Sprintf("%s %s v%d.pdf", pick(words), pick(words), i%50)}},
-		}, Body: make([]byte, 500)}
+		}, Body: body()}
 		if i%100 == 98 {
 			d.State = "failed"
 			d.Events = []event.Event{{ID: "1-0", Time: created, Kind: "attempt", Unit: "r1", Step: "email", State: "failed", Code: "MAIL_REFUSED",
