@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -77,6 +78,14 @@ func (s *Server) perform(ctx context.Context, j job) (string, error) {
 	if j.todo.Over {
 		m.State = "resolved"
 	}
+	m.URL = s.page("alerts", m.ID)
+	d := text("distribution")
+	if _, whole := about.Row["title"]; whole && d == "" {
+		d = text("id") // it is about a distribution itself
+	}
+	if d != "" && text("production") != "" {
+		m.About = s.page("p", text("production"), "d", d)
+	}
 	switch {
 	case a.Slack != nil:
 		return "slack", s.caller.Slack(ctx, a.Slack.URL, m)
@@ -107,6 +116,18 @@ func (s *Server) perform(ctx context.Context, j job) (string, error) {
 		err = fault.New(fault.Invalid, "ACTION_UNKNOWN", "the rule's action is none that this version knows")
 	}
 	return "pause", err
+}
+
+// page is the address of a page of the console; empty when nobody said where that is.
+func (s *Server) page(parts ...string) string {
+	if s.cfg.PublicURL == "" {
+		return ""
+	}
+	address := strings.TrimSuffix(s.cfg.PublicURL, "/") + "/app"
+	for _, p := range parts {
+		address += "/" + url.PathEscape(p)
+	}
+	return address
 }
 
 // secret opens the studio's credential that a webhook is signed with.

@@ -24,6 +24,19 @@ type Message struct {
 	Production, Subject       string
 	Since                     time.Time
 	Count                     int
+	// URL is the alert's page of the console, About that of the distribution it is about; empty when there is none.
+	URL, About string
+}
+
+// links are the pages to look at, in order.
+func (m Message) links() []string {
+	var out []string
+	for _, address := range []string{m.URL, m.About} {
+		if address != "" {
+			out = append(out, address)
+		}
+	}
+	return out
 }
 
 // Slack is the body for a Slack-compatible incoming webhook.
@@ -42,7 +55,11 @@ func Slack(m Message) []byte {
 	if m.Count > 1 {
 		about += fmt.Sprintf(", %d times", m.Count)
 	}
-	text := strings.Join(append(lines, about), "\n")
+	lines = append(lines, about)
+	for _, address := range m.links() {
+		lines = append(lines, "<"+strings.NewReplacer("<", "%3C", ">", "%3E", "|", "%7C", "&", "&amp;").Replace(address)+">")
+	}
+	text := strings.Join(lines, "\n")
 	body, _ := json.Marshal(map[string]any{"text": text, "unfurl_links": false}) // strings always marshal
 	return body
 }
@@ -52,7 +69,8 @@ func Generic(m Message, now time.Time) []byte {
 	body, _ := json.Marshal(map[string]any{ // strings and numbers always marshal
 		"type": "alert." + m.State, "timestamp": now.UTC().Format(time.RFC3339Nano),
 		"data": map[string]any{"id": m.ID, "rule": m.Rule, "title": m.Title, "severity": m.Severity, "state": m.State, "sentence": m.Sentence,
-			"production": m.Production, "subject": m.Subject, "since": m.Since.UTC().Format(time.RFC3339Nano), "count": m.Count},
+			"production": m.Production, "subject": m.Subject, "since": m.Since.UTC().Format(time.RFC3339Nano), "count": m.Count,
+			"url": m.URL, "distribution_url": m.About},
 	})
 	return body
 }
@@ -121,6 +139,9 @@ func Mail(m Message) (subject, text string) {
 	}
 	if m.Production != "" {
 		fmt.Fprintf(&b, "\nproduction %s", m.Production)
+	}
+	for _, address := range m.links() {
+		fmt.Fprintf(&b, "\n%s", address)
 	}
 	fmt.Fprintf(&b, "\n\nrule %s, alert %s\n", m.Rule, m.ID)
 	return subject, b.String()

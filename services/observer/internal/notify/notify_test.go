@@ -34,6 +34,30 @@ func TestSlackIsToldInPlainWords(t *testing.T) {
 	}
 }
 
+// An alert leads to where it can be looked at, if there is such a place.
+func TestAlertsSayWhereToLook(t *testing.T) {
+	t.Parallel()
+	m := message
+	m.URL, m.About = "https://studio.example/app/alerts/a1", "https://studio.example/app/p/lamp/d/D1"
+	var body struct{ Text string }
+	err := json.Unmarshal(notify.Slack(m), &body)
+	if err != nil || !strings.HasSuffix(body.Text, "12 times\n<https://studio.example/app/alerts/a1>\n<https://studio.example/app/p/lamp/d/D1>") {
+		t.Errorf("chat is told %q, %v", body.Text, err)
+	}
+	if text := string(notify.Generic(m, time.Now())); !strings.Contains(text, `"url":"https://studio.example/app/alerts/a1"`) ||
+		!strings.Contains(text, `"distribution_url":"https://studio.example/app/p/lamp/d/D1"`) {
+		t.Errorf("a program is told %s", text)
+	}
+	_, text := notify.Mail(m)
+	if !strings.Contains(text, "\nhttps://studio.example/app/alerts/a1\nhttps://studio.example/app/p/lamp/d/D1\n\nrule") {
+		t.Errorf("a mail says %s", text)
+	}
+	_, text = notify.Mail(message)
+	if strings.Contains(text, "http") {
+		t.Errorf("without a console a mail says %s", text)
+	}
+}
+
 func TestWebhooksAreSignedByEverySecretInUse(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
