@@ -4,6 +4,7 @@ import type { Schemas } from "../api/client";
 import { to } from "../routes";
 import { Ask, Button, PageHead, toast } from "../ui";
 import { count } from "../words";
+import { useCheck, useHints } from "./send/check";
 import { blank, defaultMark, hasWork, troubles as find, useDraft, type Draft } from "./send/draft";
 import { Files } from "./send/files";
 import { look } from "./send/findings";
@@ -17,6 +18,8 @@ import { useUploads } from "./send/upload";
 import { addList, Whom } from "./send/whom";
 import "./people/people.css";
 import "./send/send.css";
+
+const order = ["refuses", "warns", "tells"];
 
 /** Send is where a distribution is written, looked at, and sent. */
 export default function Send({ production }: { production: string }) {
@@ -34,10 +37,13 @@ export default function Send({ production }: { production: string }) {
     [change],
   );
   const { uploads, begin, again, forget } = useUploads(production, stored);
-  const troubles = useMemo(() => find(draft.rows), [draft.rows]);
+  const [hints, hint] = useHints();
+  const troubles = useMemo(() => find(draft.rows, hints), [draft.rows, hints]);
   const bad = useMemo(() => new Set([...troubles.values()].flatMap((t) => (t.kind === "bad" ? [t.row.id] : []))), [troubles]);
   usePicked(production, draft, change, say);
-  const findings = useMemo(() => look(draft, troubles, uploads), [draft, troubles, uploads]);
+  const seen = useMemo(() => look(draft, troubles, uploads), [draft, troubles, uploads]);
+  const checked = useCheck(production, draft, !seen.some((f) => f.severity === "refuses"), hint);
+  const findings = useMemo(() => [...seen, ...checked.findings].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity)), [seen, checked.findings]);
   const done = useCallback(
     (d: Schemas["Distribution"]) => {
       drop();
@@ -74,7 +80,7 @@ export default function Send({ production }: { production: string }) {
         </div>
         <aside className="sendSide" aria-label="Preview and summary">
           <Preview production={production} draft={draft} />
-          <Summary draft={draft} change={change} findings={findings} checked="" sending={sender.sending} send={() => void sender.send()} again={sender.again} giveUp={sender.giveUp} listing={to.distributions(production)} />
+          <Summary draft={draft} change={change} findings={findings} checked={checked.says} sending={sender.sending} send={() => void sender.send()} again={sender.again} giveUp={sender.giveUp} listing={to.distributions(production)} />
         </aside>
       </div>
       {over && !locked && <div className="sendOver" aria-hidden><p>Drop files to send them, or a CSV of people</p></div>}

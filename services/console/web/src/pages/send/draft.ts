@@ -186,13 +186,13 @@ export interface RowTrouble extends AddressTrouble {
   of: "name" | "email";
 }
 
-/** troubles finds what is wrong with whom, by the row's id. */
-export function troubles(rows: Row[]): Map<number, RowTrouble> {
+/** troubles finds what is wrong with whom, by the row's id; hints are what the server said about addresses. */
+export function troubles(rows: Row[], hints: Map<string, AddressTrouble> = new Map()): Map<number, RowTrouble> {
   const others = domains(rows.map((r) => r.email));
   const first = new Map<string, Row>();
   const out = new Map<number, RowTrouble>();
   for (const row of rows) {
-    const wrong = troubleWith(row.email, others);
+    const wrong = troubleWith(row.email, others) ?? hints.get(row.email.trim());
     const twin = first.get(key(row.email));
     if (wrong?.kind === "bad") out.set(row.id, { ...wrong, row, of: "email" });
     else if (twin) out.set(row.id, { kind: "bad", says: `${twin.name || "Somebody"} has this address already.`, row, of: "email" });

@@ -28,8 +28,8 @@ export function Summary(p: { draft: Draft; change: Change; findings: Finding[]; 
         </p>
       </div>
       <ul className="sendFindings" aria-label="What to know before sending">
-        {findings.map((f) => (
-          <li key={f.code + f.sentence + (f.whom ?? "")} data-tone={f.code.endsWith("_MISSING") ? "off" : tones[f.severity]}>
+        {findings.map((f, i) => (
+          <li key={`${f.code} ${f.whom ?? ""} ${i}`} data-tone={f.code.endsWith("_MISSING") ? "off" : tones[f.severity]}>
             <span className="unseen">{words[f.severity]}: </span>
             <span className="grow">{f.whom ? <strong>{f.whom}: </strong> : null}{f.sentence}</span>
             {f.act && <Button size="small" onClick={() => p.change(f.act!.change)}>{f.act.text}</Button>}
