@@ -1,0 +1,1 @@
+import{dt as e,y as t}from"./ui.js";var n=e();function r(e){return(0,n.jsx)(t,{title:`Settings`})}export{r as default};
