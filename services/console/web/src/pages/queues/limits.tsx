@@ -12,12 +12,13 @@ type Limit = Schemas["Limit"];
 /** Where limits are: of a production, or of the studio, which all productions share. */
 export type Scope = string | undefined;
 
-/** Limits of the studio and of one production, edited where they stand. */
-export function Limits() {
+/** Limits of the studio and of one production, edited where they stand; or those of one production only. */
+export function Limits({ only }: { only?: string }) {
   const [param] = useParams();
   const last = useProduction();
-  const production = param("production") || last;
+  const production = only || param("production") || last;
   const name = useNames();
+  if (only) return <Of scope={only} title="Limits: how much of it goes on at once" />;
   return (
     <>
       <Of scope={undefined} title="Of the studio: all productions share them" />

@@ -26,12 +26,13 @@ export const onWords: Record<On, string> = {
   heartbeat: "orchestrators, Redis, observers",
 };
 
-/** useFields asks which names a condition may use: a name that there is not is refused with those that there are. */
+/** useFields asks, when told to, which names a condition may use: a name that there is not is refused with those that there are. */
 function useFields(on: string) {
   return useQuery({
     queryKey: ["rule-fields", on],
     staleTime: Infinity,
     retry: false,
+    enabled: false,
     queryFn: async () => {
       try {
         await data(api.POST("/v1/rules:test", { body: { rule: { name: "fields", on: on as On, when: "unknown_name == 0", severity: "info" } } }));
@@ -99,6 +100,7 @@ export function EditRule({ from }: { from?: Rule }) {
           <div className="field">
             <span className="label">It is trouble when (CEL)</span>
             <Editor label="Condition in CEL" value={rule.when ?? ""} onChange={(when) => set({ when })} rows={4} problems={inWhen} />
+            {!fields.data && <p className="hint"><button type="button" className="link" onClick={() => void fields.refetch()}>Which names are there?</button></p>}
             {!!fields.data?.length && (
               <p className="hint">
                 Names:{" "}
