@@ -125,3 +125,6 @@ export const breakerStates: Record<string, Word> = {
   open: word("Not used for now", "bad", "It failed again and again: nothing of it starts until one step has tried it."),
   half_open: word("Being tried", "wait", "One step tries whether it is well again."),
 };
+
+/** sentence makes a sentence of what the server says after a colon elsewhere: a capital letter, and a full stop. */
+export const sentence = (s: string | undefined) => (s ? `${s[0]!.toUpperCase()}${s.slice(1)}${/[.!?…:]$/.test(s) ? "" : "."}` : "");

@@ -10,7 +10,7 @@ import { Import } from "./people/import";
 import { Lists, NewList } from "./people/lists";
 import { PersonForm } from "./people/person";
 import { Table, type Chosen } from "./people/table";
-import { useSettled } from "./send/preview";
+import { useSettled } from "../ui/settled";
 import "./people/people.css";
 
 /** People is whom a production sends to, and the lists that they are in. */

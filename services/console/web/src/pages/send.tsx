@@ -1,8 +1,9 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useLocation } from "wouter";
 import type { Schemas } from "../api/client";
+import { maySend, useSession } from "../api/session";
 import { to } from "../routes";
-import { Ask, Button, PageHead, toast } from "../ui";
+import { Ask, Button, Card, Empty, Go, PageHead, toast } from "../ui";
 import { count } from "../words";
 import { useCheck, useHints } from "./send/check";
 import { blank, defaultMark, hasWork, troubles as find, useDraft, type Draft } from "./send/draft";
@@ -23,6 +24,17 @@ const order = ["refuses", "warns", "tells"];
 
 /** Send is where a distribution is written, looked at, and sent. */
 export default function Send({ production }: { production: string }) {
+  if (!maySend(useSession()))
+    return (
+      <>
+        <PageHead title="Send" />
+        <Card><Empty title="Sending is for coordinators" action={<Go to={to.distributions(production)}>To the distributions</Go>}>You look after how things go out, and may not send. Whoever coordinates the production can.</Empty></Card>
+      </>
+    );
+  return <Form production={production} />;
+}
+
+function Form({ production }: { production: string }) {
   const [, go] = useLocation();
   const [draft, change, drop] = useDraft(production);
   const [said, say] = useState("");

@@ -7,7 +7,7 @@ import {
 } from "react";
 import { Link } from "wouter";
 import { ApiError } from "../api/client";
-import { ago, stateWord, type Tone, type Word } from "../words";
+import { ago, sentence, stateWord, type Tone, type Word } from "../words";
 import "./ui.css";
 
 type Look = "main" | "bad" | "quiet";
@@ -146,7 +146,7 @@ export function Trouble({ error, again }: { error: Error; again?: () => void }) 
   const known = error instanceof ApiError ? error : undefined;
   return (
     <Notice tone={known?.code === "OFFLINE" ? "wait" : "bad"} alert actions={again && (known?.retryable ?? true) ? <Button size="small" onClick={again}>Try again</Button> : undefined}>
-      {error.message} {known && known.code !== "OFFLINE" && <code className="faint">{known.code}</code>}
+      {sentence(error.message)} {known && known.code !== "OFFLINE" && <code className="faint">{known.code}</code>}
     </Notice>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from "react";
 import { Empty, Input } from "../../ui";
-import { useSettled } from "../send/preview";
+import { useSettled } from "../../ui/settled";
 import { usePeople } from "./api";
 import { Table, type Chosen } from "./table";
 

@@ -1,10 +1,12 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { ApiError } from "../../api/client";
-import { nameFrom, troubleWith } from "../send/address";
+import { domains, nameFrom, troubleWith } from "../send/address";
 import { fieldName } from "../send/parse";
 import { Button, Dialog, Field, Input, toast, Trouble } from "../../ui";
 import { createPerson, updatePerson, type Person } from "./api";
+
+const nobody = domains([]);
 
 /** PersonForm adds somebody, or changes them. Its key is the person: another one is another form. */
 export function PersonForm(p: { production: string; person?: Person; onClose: () => void; saved?: (p: Person) => void }) {
@@ -15,7 +17,7 @@ export function PersonForm(p: { production: string; person?: Person; onClose: ()
   const [busy, setBusy] = useState(false);
   const [tried, setTried] = useState(false);
   const [error, setError] = useState<Error>();
-  const trouble = useMemo(() => troubleWith(email, new Map()), [email]);
+  const trouble = useMemo(() => troubleWith(email, nobody), [email]);
   const names = fields.map(([k]) => fieldName(k));
   const wrongField = fields.findIndex(([k, v], i) => (k !== "" || v !== "") && (!names[i] || names[i] === "name" || names[i] === "email" || names.indexOf(names[i]!) !== i));
   const save = async () => {

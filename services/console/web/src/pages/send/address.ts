@@ -41,21 +41,31 @@ export function distance(a: string, b: string): number {
   return Math.min(row[b.length]!, 3);
 }
 
-/** Domains says how many people of a list have which domain. */
-export type Domains = Map<string, number>;
+/** Domains says how many people of a list have which domain; what was found out about each is kept with it. */
+export interface Domains {
+  count: Map<string, number>;
+  /** Those that at least three people have, most first. */
+  many: [string, number][];
+  known: Map<string, string | undefined>;
+}
 
 export function domains(emails: string[]): Domains {
-  const n: Domains = new Map();
-  for (const e of emails) if (isAddress(e)) n.set(domainOf(e), (n.get(domainOf(e)) ?? 0) + 1);
-  return n;
+  const count = new Map<string, number>();
+  for (const e of emails) if (isAddress(e)) count.set(domainOf(e), (count.get(domainOf(e)) ?? 0) + 1);
+  return { count, many: [...count].filter(([, n]) => n >= 3).sort((a, b) => b[1] - a[1]).slice(0, 50), known: new Map() };
 }
 
 /** meant is the domain that is probably meant by d; undefined where d looks as it should. */
 function meant(d: string, others: Domains): string | undefined {
+  if (!others.known.has(d)) others.known.set(d, likelier(d, others));
+  return others.known.get(d);
+}
+
+function likelier(d: string, others: Domains): string | undefined {
   if (common.includes(d)) return undefined;
-  const own = others.get(d) ?? 0;
+  const own = others.count.get(d) ?? 0;
   // One that many of the same list have is likelier than one that everybody has.
-  for (const [other, n] of [...others].sort((a, b) => b[1] - a[1])) if (n >= 3 && n >= 3 * own && other !== d && distance(d, other) <= (other.length > 7 ? 2 : 1)) return other;
+  for (const [other, n] of others.many) if (n >= 3 * own && other !== d && distance(d, other) <= (other.length > 7 ? 2 : 1)) return other;
   // Two that are far from short: "me.com" is near to much that is right.
   for (const other of common) if (other.length > 6 && distance(d, other) === 1) return other;
   const dot = d.lastIndexOf(".");
@@ -80,7 +90,7 @@ function repaired(s: string, others: Domains): string | undefined {
   const at = t.lastIndexOf("@");
   if (at < 0) {
     // anna.gmail.com, annagmail.com: the @ is missing before a domain that is known.
-    const known = [...others.keys(), ...common].filter((d) => t.toLowerCase().endsWith(d) && t.length > d.length).sort((a, b) => b.length - a.length)[0];
+    const known = [...others.many.map(([d]) => d), ...common].filter((d) => t.toLowerCase().endsWith(d) && t.length > d.length).sort((a, b) => b.length - a.length)[0];
     if (!known) return undefined;
     t = `${t.slice(0, -known.length).replace(/[.#"']$/, "")}@${known}`;
   } else {
@@ -88,7 +98,7 @@ function repaired(s: string, others: Domains): string | undefined {
     let domain = t.slice(at + 1).replace(/[,;:]+/g, ".").replace(/\.{2,}/g, ".").replace(/^[.-]+|[.-]+$/g, "").replace(/_/g, "-");
     if (!domain.includes(".")) {
       // anna@gmailcom, anna@gmail: the dot, or the ending, is missing.
-      domain = [...others.keys(), ...common].find((d) => d.replace(/\./g, "") === domain.toLowerCase()) ?? [...others.keys(), ...common].find((d) => d.split(".")[0] === domain.toLowerCase()) ?? domain;
+      domain = [...others.many.map(([d]) => d), ...common].find((d) => d.replace(/\./g, "") === domain.toLowerCase()) ?? [...others.many.map(([d]) => d), ...common].find((d) => d.split(".")[0] === domain.toLowerCase()) ?? domain;
     }
     domain = meant(domain.toLowerCase(), others) ?? domain;
     t = `${t.slice(0, at).replace(/[,;:]+/g, ".").replace(/\.{2,}/g, ".").replace(/^\.+|\.+$/g, "")}@${domain}`;

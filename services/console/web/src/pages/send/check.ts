@@ -1,10 +1,10 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { api, data, type ApiError, type Schemas } from "../../api/client";
-import { count } from "../../words";
+import { useSettled } from "../../ui/settled";
+import { count, sentence } from "../../words";
 import { request, type Draft } from "./draft";
 import type { Finding } from "./findings";
-import { useSettled } from "./preview";
 
 /** Hints are what the server says about addresses, by address: those that it would not take, and those that look mistyped. */
 export type Hints = Map<string, { kind: "bad" | "odd"; says: string; fix?: string }>;
@@ -17,8 +17,6 @@ export interface Checked {
 
 /** What the page knows and says itself, where it can be changed. */
 const own = new Set(["ADDRESS_TYPO", "RECIPIENT_INVALID", "RECIPIENT_MERGED", "FILE_NOTE", "FILE_NOT_INSPECTED"]);
-
-const capital = (s: string | undefined) => (s ? s[0]!.toUpperCase() + s.slice(1) : "");
 
 /** useCheck asks the server what would become of the draft, when nothing is missing that can be told here, and it has come to rest. */
 export function useCheck(production: string, draft: Draft, ready: boolean, hinted: (h: Hints) => void): Checked {
@@ -37,7 +35,7 @@ export function useCheck(production: string, draft: Draft, ready: boolean, hinte
     const hints: Hints = new Map();
     for (const f of answer?.findings ?? [])
       if (f.email && (f.code === "ADDRESS_TYPO" || f.code === "RECIPIENT_INVALID"))
-        hints.set(f.email, { kind: f.code === "RECIPIENT_INVALID" ? "bad" : "odd", says: f.code === "ADDRESS_TYPO" ? "The address looks mistyped." : `${capital(f.message)}.`, fix: /did you mean (\S+?)\?/.exec(f.message ?? "")?.[1] });
+        hints.set(f.email, { kind: f.code === "RECIPIENT_INVALID" ? "bad" : "odd", says: f.code === "ADDRESS_TYPO" ? "The address looks mistyped." : sentence(f.message), fix: /did you mean (\S+?)\?/.exec(f.message ?? "")?.[1] });
     if (hints.size > 0) hinted(hints);
   }, [answer, hinted]);
   if (!ready) return { findings: [], says: "" };
@@ -48,7 +46,7 @@ export function useCheck(production: string, draft: Draft, ready: boolean, hinte
     .map((f): Finding => ({
       code: f.code ?? "",
       severity: f.severity === "refuses" || f.severity === "warns" ? f.severity : "tells",
-      sentence: `${capital(f.message)}${/[.!?]$/.test(f.message ?? "") ? "" : "."}`,
+      sentence: sentence(f.message),
       whom: f.name || f.email || draft.files.find((x) => x.sha256 === f.file)?.name,
     }));
   if (answer.left_out) findings.push({ code: "MORE", severity: "tells", sentence: `There is more to say about ${count(answer.left_out, "thing")}.` });

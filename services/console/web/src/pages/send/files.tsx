@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQueries } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { api, data, type Schemas } from "../../api/client";
 import { Badge, Button, Card, Dialog, Empty, Input, Loaded, Time } from "../../ui";
-import { bytes, count } from "../../words";
+import { bytes, count, sentence } from "../../words";
 import { aboutTheMark, advice, fileNow, type Upload } from "./upload";
 
 type File_ = Schemas["File"];
@@ -68,15 +68,12 @@ function Stored({ file, ownMark, remove }: { file: File_; ownMark: boolean; remo
         {doubtful ? <Badge tone="wait">To be seen</Badge> : refused ? <Badge tone="bad">Refused</Badge> : file.verdict === "ok" ? <Badge tone="good">Ready</Badge> : <Badge tone="wait">Being looked into</Badge>}
         <Button size="small" look="quiet" aria-label={`Remove ${file.name}`} onClick={remove}>✕</Button>
       </div>
-      {doubtful && <p className="faint">With the usual mark it would be refused ({sentence(file.error_message)}); whether yours shows is found out before anything is sent.</p>}
+      {doubtful && <p className="faint" title={sentence(file.error_message)}>With the usual mark it would be refused; whether yours shows is found out before anything is sent.</p>}
       {refused && !doubtful && <p className="sendWhy">{sentence(file.error_message) || "It cannot be marked."} {code && advice[code] && !file.error_message?.includes(":") && advice[code]} <code>{code}</code></p>}
-      {file.notes?.map((n) => <p key={n} className="faint">{sentence(n)}.</p>)}
+      {file.notes?.map((n) => <p key={n} className="faint">{sentence(n)}</p>)}
     </li>
   );
 }
-
-/** sentence begins with a capital letter, as the server's sentences after a name do not. */
-const sentence = (s: string | undefined) => (s ? s[0]!.toUpperCase() + s.slice(1) : "");
 
 function Moving({ upload: u, again, remove }: { upload: Upload; again: () => void; remove: () => void }) {
   const share = u.size ? Math.min(100, Math.floor((u.sent / u.size) * 100)) : 0;

@@ -37,6 +37,13 @@ export function useSending(production: string, draft: Draft, change: Change, don
   const [sending, set] = useState<Sending>(() => (draft.intent ? { state: "unsure", tries: 1, next: 0, error: new ApiError(0, "OFFLINE", "The page was left before an answer came.", true) } : { state: "none" }));
   const timer = useRef<number>(undefined);
   const alive = useRef(true);
+  // A refusal is about what was asked: once that is changed it says nothing any more.
+  const refused = useRef<Draft>(undefined);
+  useEffect(() => {
+    if (sending.state !== "refused") refused.current = undefined;
+    else if (refused.current === undefined) refused.current = draft;
+    else if (refused.current !== draft) set({ state: "none" });
+  }, [draft, sending]);
   useEffect(() => {
     alive.current = true;
     return () => {

@@ -2,19 +2,10 @@ import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useEffect, useState } from "react";
 import { ApiError, failure } from "../../api/client";
 import { Button, Dialog } from "../../ui";
-import { number } from "../../words";
+import { useSettled } from "../../ui/settled";
+import { number, sentence } from "../../words";
 import { fieldsIn, type Draft, type Row } from "./draft";
 import { aboutTheMark } from "./upload";
-
-/** useSettled is a value that has not changed for a while. */
-export function useSettled<T>(value: T, ms: number): T {
-  const [settled, set] = useState(value);
-  useEffect(() => {
-    const t = window.setTimeout(() => set(value), ms);
-    return () => window.clearTimeout(t);
-  }, [value, ms]);
-  return settled;
-}
 
 /** Somebody, as long as nobody is named. */
 const nobody: Pick<Row, "name" | "email" | "fields"> = { name: "Maren Voss", email: "maren.voss@example.com", fields: {} };
@@ -97,7 +88,7 @@ export function Preview({ production, draft: d }: { production: string; draft: D
         {busy && src && <span className="sendBusy" role="status">being drawn…</span>}
         {error && (
           <div className="sendNoPicture" role="alert">
-            {capital(error.message)} {error.retryable && <Button size="small" onClick={() => void shown.refetch()}>Try again</Button>}
+            {sentence(error.message)} {error.retryable && <Button size="small" onClick={() => void shown.refetch()}>Try again</Button>}
           </div>
         )}
       </div>
@@ -138,8 +129,6 @@ export function Preview({ production, draft: d }: { production: string; draft: D
     </section>
   );
 }
-
-const capital = (s: string) => s && s[0]!.toUpperCase() + s.slice(1);
 
 /** useObjectUrl is an address of a blob's bytes, let go when the next is there. */
 function useObjectUrl(blob: Blob | undefined): string | undefined {
