@@ -34,6 +34,7 @@ type commands struct {
 	Overview   overviewCmd   `cmd:"" group:"Look" help:"Say whether anything is wrong now, since when, whom it hurts, and what changed."`
 	Items      itemsCmd      `cmd:"" group:"Look" help:"List a distribution's items: each file for each recipient."`
 	Recipients recipientsCmd `cmd:"" group:"Look" help:"List a distribution's recipients: who got theirs, and what the mail server said."`
+	Report     reportCmd     `cmd:"" group:"Look" help:"Write who got what, when they looked and what went wrong, as a table for a spreadsheet (CSV)."`
 	Events     eventsCmd     `cmd:"" group:"Look" help:"List what happened to a distribution."`
 	Graph      graphCmd      `cmd:"" group:"Look" help:"Draw a distribution's steps and how many of each are in which state, as Mermaid or DOT."`
 	Find       findCmd       `cmd:"" group:"Look" help:"Find people, files, distributions, mails and runs by whatever is at hand."`

@@ -85,6 +85,7 @@ func newFake() *fake {
 	f.handle(mux, "recipients", "GET /v1/productions/{production}/distributions/{id}/recipients", "", f.recipients)
 	f.handle(mux, "resend", "POST /v1/productions/{production}/distributions/{id}/recipients/{recipient}", "", f.resend)
 	f.handle(mux, "copy", "GET /v1/productions/{production}/distributions/{id}/items/{item}/copy", "coordinator", f.copy)
+	f.handle(mux, "report", "GET /v1/productions/{production}/distributions/{id}/report.csv", "", f.report)
 	f.handle(mux, "events", "GET /v1/productions/{production}/distributions/{id}/events", "", f.events)
 	f.handle(mux, "reveal", "POST /v1/productions/{production}/recipients/{id}", "coordinator", f.reveal)
 	mux.HandleFunc("GET /v1/productions/{production}/distributions/{id}/watch", f.watch)

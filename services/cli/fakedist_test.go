@@ -201,6 +201,13 @@ func (f *fake) copy(r *http.Request, _ []byte) (any, *problem) {
 	return copyOf(item), nil
 }
 
+func (f *fake) report(r *http.Request, _ []byte) (any, *problem) {
+	if f.find(r.PathValue("id")) == nil {
+		return nil, unknownDistribution(r)
+	}
+	return []byte("name,email\r\nAda,ada@example.com\r\n"), nil
+}
+
 func (f *fake) recipients(r *http.Request, _ []byte) (any, *problem) {
 	d := f.find(r.PathValue("id"))
 	if d == nil {

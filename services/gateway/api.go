@@ -84,6 +84,7 @@ func (s *Server) newAPI() (http.Handler, error) {
 		observerv1.RegisterAlertServiceHandlerClient(ctx, mux, observerv1.NewAlertServiceClient(s.deps.Observer)),
 		mux.HandlePath(http.MethodPost, uploadPath, s.upload),
 		mux.HandlePath(http.MethodGet, watchPath, s.watch),
+		mux.HandlePath(http.MethodGet, reportPath, s.report),
 		mux.HandlePath(http.MethodGet, copyPath, s.copy),
 		mux.HandlePath(http.MethodGet, thumbnailPath, s.thumbnail),
 		mux.HandlePath(http.MethodGet, previewPath, s.preview),

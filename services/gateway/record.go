@@ -14,10 +14,11 @@ import (
 	"github.com/filigreehq/filigree/pkg/audit"
 )
 
-// looks are the reads that the audit has, too: somebody saw a document.
+// looks are the reads that the audit has, too: somebody saw a document, or took with them who got it.
 var looks = map[string]string{
 	copyPath:      "copy.download",
 	thumbnailPath: "thumbnail.view",
+	reportPath:    "report.download",
 	previewPath:   "file.preview",
 }
 

@@ -70,9 +70,10 @@ func TestEachWriteAndEachLookAtADocumentIsInTheAuditOnce(t *testing.T) {
 		w.call(http.MethodPost, "/v1/tokens", admin, `{"role":"ROLE_ADMIN","productions":["*"]}`)
 		w.call(http.MethodGet, "/v1/productions/red/distributions/D1", coordinator, "")
 		w.call(http.MethodGet, "/v1/productions/red/distributions/D1/items/D1.2.7/copy", coordinator, "")
+		w.call(http.MethodGet, "/v1/productions/red/distributions/D1/report.csv", coordinator, "")
 		w.call(http.MethodPost, "/v1/productions/red/distributions/D1:cancel", "nobody", "{}")
 		w.call(http.MethodPost, "/v1/productions/red/distributions/D1/failures/0123456789abcdef:act", coordinator, `{"action":"skip"}`)
-		want = append(want, "red t1 on_failures.act D1", "red t1 distribution.cancel D1", "blue t1 distribution.cancel D1", " t1 token.create ", " t1 token.create t9", "red t1 copy.download D1.2.7")
+		want = append(want, "red t1 on_failures.act D1", "red t1 distribution.cancel D1", "blue t1 distribution.cancel D1", " t1 token.create ", " t1 token.create t9", "red t1 copy.download D1.2.7", "red t1 report.download D1")
 	}
 	w.stop() // it tells what is left
 	for err := range w.stopped {
@@ -84,7 +85,7 @@ func TestEachWriteAndEachLookAtADocumentIsInTheAuditOnce(t *testing.T) {
 	for _, line := range a.lines {
 		got[line]++
 	}
-	if len(a.lines) != len(want) || len(got) != 6 {
+	if len(a.lines) != len(want) || len(got) != 7 {
 		t.Errorf("%d lines, want %d: %v", len(a.lines), len(want), got)
 	}
 	for line, n := range got {

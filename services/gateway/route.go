@@ -72,7 +72,7 @@ func declaredRoutes() (routes, error) {
 		}
 	}
 	all.add(route{method: http.MethodPost, path: uploadPath, action: "file.upload"})
-	for _, path := range []string{watchPath, copyPath, thumbnailPath, previewPath} {
+	for _, path := range []string{watchPath, reportPath, copyPath, thumbnailPath, previewPath} {
 		all.add(route{method: http.MethodGet, path: path})
 	}
 	return all, nil

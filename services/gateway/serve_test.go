@@ -101,7 +101,7 @@ func declared(t *testing.T) []string {
 	const distribution = "GET /v1/productions/{production}/distributions/{distribution}"
 	return append(all, "POST /v1/session", "GET /v1/session", "DELETE /v1/session", "GET /v1/session/ways", "GET /v1/session/oidc", "GET /v1/session/oidc/callback",
 		"POST /v1/hooks/{production}/{hook}", "POST /v1/productions/{production}/files", "GET /v1/productions/{production}/files/{file}/preview",
-		distribution+"/watch", distribution+"/items/{item}/copy", distribution+"/items/{item}/thumbnail")
+		distribution+"/watch", distribution+"/report.csv", distribution+"/items/{item}/copy", distribution+"/items/{item}/thumbnail")
 }
 
 func TestTheDocumentIsOpenAPI3AndListsWhatIsServed(t *testing.T) {

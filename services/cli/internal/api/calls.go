@@ -179,10 +179,21 @@ func (c *Client) Recipients(ctx context.Context, production, id string) ([]*dist
 		func() *distributionv1.Recipient { return &distributionv1.Recipient{} })
 }
 
-// Copy writes an item's copy to f, from its beginning, and returns the SHA-256 of what came. A broken connection starts it
-// anew.
+// Copy writes an item's copy to f, and returns the SHA-256 of what came.
 func (c *Client) Copy(ctx context.Context, production, id, item string, f *os.File) (sha string, err error) {
-	get := call{method: http.MethodGet, path: join("productions", production, "distributions", id, "items", item, "copy"), tries: readTries}
+	return c.fetch(ctx, join("productions", production, "distributions", id, "items", item, "copy"), f)
+}
+
+// Report writes who got what of a distribution, as CSV, to f.
+func (c *Client) Report(ctx context.Context, production, id string, f *os.File) error {
+	_, err := c.fetch(ctx, join("productions", production, "distributions", id, "report.csv"), f)
+	return err
+}
+
+// fetch writes what stands at path to f, from its beginning, and returns the SHA-256 of what came. A broken connection
+// starts it anew.
+func (c *Client) fetch(ctx context.Context, path string, f *os.File) (sha string, err error) {
+	get := call{method: http.MethodGet, path: path, tries: readTries}
 	err = c.repeat(ctx, get, func() error {
 		_, err := f.Seek(0, io.SeekStart)
 		if err == nil {

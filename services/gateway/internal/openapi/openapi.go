@@ -364,6 +364,10 @@ func addStreams(doc *openapi3.T) {
 	add(distribution+"/watch", "WatchDistribution sends the distribution each time it changed.",
 		"Server-sent events: each event \"distribution\" carries a Distribution as JSON; \"end\" is the last. With the header Last-Event-ID only what came after is sent; 204 when that is nothing and the distribution has ended.",
 		"WatchDistribution", "The events.", "text/event-stream")
+	add(distribution+"/report.csv", "Who got what, as a table: a line for each item.",
+		"CSV (RFC 4180) in UTF-8 with a byte order mark; times are RFC 3339, in UTC. viewed_at and downloaded_at are of the recipient's link, so the same for all their files; code and reason say what went wrong or is tried again. "+
+			"A cell that a spreadsheet would take for a formula begins with '. It is read page by page, and so is not of one moment; a connection that breaks off is all that is said of a failure after the first line.",
+		"GetReport", "The table.", "text/csv")
 	add(distribution+"/items/{item}/copy", "An item's copy.", "The bytes, with Range and ETag.", "GetCopy", "The copy, of the same media type as the file.", "*/*", "item")
 	add(distribution+"/items/{item}/thumbnail", "The picture of an item's first page.", "With the recipient's mark, as the copy has it.", "GetThumbnail", "The picture.", "image/*", "item")
 }

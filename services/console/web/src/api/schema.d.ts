@@ -674,6 +674,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/productions/{production}/distributions/{distribution}/report.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who got what, as a table: a line for each item.
+         * @description CSV (RFC 4180) in UTF-8 with a byte order mark; times are RFC 3339, in UTC. viewed_at and downloaded_at are of the recipient's link, so the same for all their files; code and reason say what went wrong or is tried again. A cell that a spreadsheet would take for a formula begins with '. It is read page by page, and so is not of one moment; a connection that breaks off is all that is said of a failure after the first line.
+         */
+        get: operations["DistributionService_GetReport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/productions/{production}/distributions/{distribution}/units/{unit}/story": {
         parameters: {
             query?: never;
@@ -4857,6 +4877,30 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Recipient"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DistributionService_GetReport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                distribution: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             default: components["responses"]["Failure"];
