@@ -93,7 +93,7 @@ export default function StoryPage({ production, distribution, unit }: { producti
       <Loaded query={story} lines={8}>
         {(t) => (
           <Card
-            title={`What happened, in order: ${count(t.chapters?.length ?? 0, "chapter")}`}
+            title={<>What happened, in order <span className="faint">{count(t.chapters?.length ?? 0, "chapter")}</span></>}
             actions={t.trace_id && <span className="row faint">Trace <code className="cut trace">{t.trace_id}</code> <Copy text={t.trace_id} name="the trace's id" /></span>}
           >
             <ol className="chapters">

@@ -1,5 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState, useSyncExternalStore, type CSSProperties } from "react";
+import { createPortal } from "react-dom";
 import { useLocation, useSearchParams } from "wouter";
 import type { Schemas } from "../../api/client";
 import { Choice, Empty, Input, Trouble } from "../../ui";
@@ -126,7 +127,7 @@ function Grid({ d, sheet, people, matrix, narrow, open }: GridProps) {
     const n = people[where[0]]!;
     const r = (e.target as HTMLElement).closest("[data-at]")!.getBoundingClientRect();
     const below = r.top < 140;
-    setTip({ text: saidOf(d, sheet, where[1], n), x: Math.max(120, Math.min(innerWidth - 120, r.left + r.width / 2)), y: below ? r.bottom + 6 : r.top - 6, below });
+    setTip({ text: saidOf(d, sheet, where[1], n), x: Math.max(180, Math.min(innerWidth - 180, r.left + r.width / 2)), y: below ? r.bottom + 6 : r.top - 6, below });
   };
   const [, go] = useLocation();
   const follow = (e: React.MouseEvent) => {
@@ -135,14 +136,17 @@ function Grid({ d, sheet, people, matrix, narrow, open }: GridProps) {
     e.preventDefault();
     go(a.pathname);
   };
-  const cell = files.length <= 3 ? "minmax(7rem, 14rem)" : "2.75rem";
+  const few = files.length <= 3;
+  const cell = few ? (narrow ? 5 : 7) : 2.75;
+  const mail = narrow ? 6.5 : 8.5;
   const columns = matrix
-    ? `minmax(var(--who), ${narrow ? "0fr" : "1.5fr"}) 8.5rem repeat(${files.length}, ${cell}) ${link ? "11rem" : ""} minmax(7rem, 0.4fr)`
+    ? `minmax(var(--who), ${narrow ? "0fr" : "1.5fr"}) ${mail}rem repeat(${files.length}, ${few ? `minmax(${cell}rem, 1fr)` : `${cell}rem`}) ${link ? "11rem" : ""} minmax(7rem, 0.4fr)`
     : `minmax(13rem, 1.5fr) minmax(8.5rem, 0.7fr) minmax(9rem, 1.1fr) ${link ? "minmax(10rem, 0.9fr)" : ""} 7rem`;
+  const least = matrix ? `calc(var(--who) + ${mail + files.length * cell + (link ? 11 : 0) + 7}rem)` : narrow ? "0" : `${37.5 + (link ? 10 : 0)}rem`;
   return (
     <div ref={box} className="sheet card" data-matrix={matrix || undefined} data-narrow={narrow || undefined} role="grid" aria-label="People and their copies" aria-rowcount={people.length + 1}
       onClick={follow} onKeyDown={walk} onFocus={point} onBlur={() => setTip(undefined)} onPointerOver={point} onPointerLeave={() => setTip(undefined)} onScroll={() => tip && setTip(undefined)}
-      style={{ "--columns": columns, "--rows": `${people.length * height + head + 2}px` } as CSSProperties}>
+      style={{ "--columns": columns, "--least": least, "--rows": `${people.length * height + head + 2}px` } as CSSProperties}>
       <div className="rows" style={{ height: rows.getTotalSize() }}>
         <div className="sheetHead" role="row" aria-rowindex={1} style={{ height: head }} hidden={head === 0}>
           <span role="columnheader" className="who">Person</span>
@@ -159,7 +163,7 @@ function Grid({ d, sheet, people, matrix, narrow, open }: GridProps) {
           );
         })}
       </div>
-      {tip && <div className="tip copyTip" role="tooltip" data-below={tip.below || undefined} style={{ left: tip.x, top: tip.y }}>{tip.text}</div>}
+      {tip && createPortal(<div className="tip copyTip" role="tooltip" data-below={tip.below || undefined} style={{ left: tip.x, top: tip.y }}>{tip.text}</div>, document.body)}
     </div>
   );
 }

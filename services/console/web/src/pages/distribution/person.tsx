@@ -1,11 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 import { Link } from "wouter";
 import { api, data, type Schemas } from "../../api/client";
 import { maySend, useSession } from "../../api/session";
 import { to } from "../../routes";
-import { Ask, Button, Copy, Dialog, Field, Input, Notice, State, Time, toast, Trouble } from "../../ui";
-import { accessStates, bytes, deliveryStates, itemStates, stateWord, stepStates } from "../../words";
+import { Ask, Badge, Button, Copy, Dialog, Field, Input, Notice, State, Time, toast, Trouble } from "../../ui";
+import { accessStates, bytes, count, deliveryStates, itemStates, stateWord, stepStates } from "../../words";
 import { Glyph } from "./glyph";
 import { deliverySaid, sentence } from "./said";
 import { apiSource, type Item, type Recipient, type Sheet } from "./sheet";
@@ -33,10 +33,10 @@ export function PersonPanel({ d, sheet, n, onClose, ran }: { d: Schemas["Distrib
     placeholderData: (before) => before,
     gcTime: 60_000,
   });
+  const pushed = usePush(d, n);
   if (!r) return null;
   const m = r.delivery;
   const send = maySend(session);
-  const push = copies.data?.[0]?.steps?.find((s) => s.name === "push");
   return (
     <Dialog title={r.name || r.email || ""} open wide onClose={onClose}>
       <div className="person">
@@ -49,7 +49,7 @@ export function PersonPanel({ d, sheet, n, onClose, ran }: { d: Schemas["Distrib
             <dt>Mail</dt>
             <dd><State of={deliveryStates} is={m?.state} /> {m?.sent_at && <span className="faint"><Time at={m.sent_at} /></span>}</dd>
           </div>
-          {push && <div><dt>Phone</dt><dd><State of={stepStates} is={push.state} /></dd></div>}
+          <div><dt>Phone</dt><dd>{pushed}</dd></div>
           {m?.access && (
             <div><dt>Link</dt><dd><State of={accessStates} is={m.access} /></dd></div>
           )}
@@ -72,11 +72,33 @@ export function PersonPanel({ d, sheet, n, onClose, ran }: { d: Schemas["Distrib
           {Array.from({ length: Math.min(files, most) }, (_, f) => <Shot key={f} d={d} f={f} n={n} item={copies.data?.[f]} may={send} />)}
         </ul>
         {files > most && <div><Button busy={copies.isFetching} onClick={() => setMost(most + mostCopies)}>Show {Math.min(mostCopies, files - most)} more of {files} files</Button></div>}
+        <footer className="row" style={{ justifyContent: "flex-end" }}><Button onClick={onClose}>Close</Button></footer>
       </div>
       <ResendAsk d={d} r={r} open={ask === "resend"} onClose={() => setAsk("")} done={(after) => (sheet.put(after), ran())} />
       {ask === "fix" && <FixAsk d={d} r={r} onClose={() => setAsk("")} done={(after) => (sheet.put(after), ran())} />}
     </Dialog>
   );
+}
+
+/** usePush says how the push message went: the step's own answer tells how many devices it reached. */
+function usePush(d: Schemas["Distribution"], n: number): ReactNode {
+  const story = useQuery({
+    queryKey: ["story", d.production, d.id, `r${n + 1}`],
+    queryFn: async () => (await data(api.GET("/v1/productions/{production}/distributions/{distribution}/units/{unit}/story", { params: { path: { production: d.production!, distribution: d.id!, unit: `r${n + 1}` } } }))).story ?? {},
+    retry: 1,
+  });
+  if (!d.steps?.some((s) => s.name === "push")) return <span className="faint">not written to</span>;
+  if (!story.data) return <span className="faint">{story.error ? "not known" : "…"}</span>;
+  const last = story.data.chapters?.findLast((c) => c.step === "push" && c.kind === "attempt");
+  if (!last) return <span className="faint">not yet</span>;
+  let devices = 0;
+  try {
+    devices = Number((JSON.parse(last.output_json || "{}") as { notified?: number }).notified ?? 0);
+  } catch {
+    // Cut short: how many is not known.
+  }
+  if (last.state !== "done") return <State of={stepStates} is={last.state} />;
+  return devices > 0 ? <Badge tone="good">{count(devices, "device")}</Badge> : <span className="faint">no device of theirs is known</span>;
 }
 
 /** Shot is one copy: its first page as this person has it, how it stands, and a way to open it. */
@@ -176,7 +198,7 @@ function FixAsk({ d, r, onClose, done }: AskProps) {
   const [email, setEmail] = useState(r.email ?? "");
   const same = name.trim() === r.name && email.trim() === r.email;
   const looks = /^\S+@\S+$/.test(email.trim());
-  const count = r.items?.total ?? 0;
+  const copies = r.items?.total ?? 0;
   return (
     <Ask title="Correct and send again" open onClose={onClose} yes={same ? "Send 1 mail again" : "Correct and send"}
       act={async () => {
@@ -188,7 +210,7 @@ function FixAsk({ d, r, onClose, done }: AskProps) {
       <Field label="Name" hint="As it stands on every page of their copies.">{(a) => <Input value={name} onChange={(e) => setName(e.target.value)} autoComplete="off" {...a} />}</Field>
       <Field label="E-mail address" wrong={email && !looks ? "An address looks like name@example.com." : undefined}>{(a) => <Input type="email" value={email} onChange={(e) => setEmail(e.target.value)} autoComplete="off" {...a} />}</Field>
       <Notice tone={same ? "off" : "wait"}>
-        {same ? <>They get {another(d)}.</> : <>{count === 1 ? "Their copy is" : `Their ${count} copies are`} made again where the name or address stands in the mark, and {email.trim() || "they"} gets {another(d)}. A mail that went to the old address is not called back.</>}
+        {same ? <>They get {another(d)}.</> : <>{copies === 1 ? "Their copy is" : `Their ${copies} copies are`} made again where the name or address stands in the mark, and {email.trim() || "they"} gets {another(d)}. A mail that went to the old address is not called back.</>}
       </Notice>
     </Ask>
   );

@@ -117,8 +117,8 @@ function Rows({ d, looked, spent, now }: { d: D; looked: number; spent: Spent[];
             {spent.map((s) => (
               <tr key={s.step.name}>
                 <td><b>{s.step.name}</b><div className="faint">{scopeSaid(s.step.scope)}{s.again ? `, ${number(s.again)} more than once` : ""}</div></td>
-                <td className="right number"><Typical of={s.waits} /></td>
-                <td className="right number"><Typical of={s.works} /></td>
+                <td className="right number" title="Waits for a worker"><Typical of={s.waits} /></td>
+                <td className="right number" title="Is worked on"><Typical of={s.works} /></td>
                 <td className="lane">
                   {s.n > 0 && (
                     <div className="laneBox" role="img" aria-label={`In the queue from ${span((s.ready[0] - from) / 1000)} to ${span((s.ready[1] - from) / 1000)} after the beginning, at work from ${span((s.work[0] - from) / 1000)} to ${span((s.work[1] - from) / 1000)}`}>
@@ -134,7 +134,7 @@ function Rows({ d, looked, spent, now }: { d: D; looked: number; spent: Spent[];
       </div>
       <ul className="legend kinds"><li data-kind="slot">some wait for a worker</li><li data-kind="service">some are worked on</li></ul>
       <p className="faint">
-        The middle one, and below it what nine of ten stay under{looked < total ? `; of ${count(looked, "copy", "copies")} of people from all along the list, ${number(total)} there are` : ""}. Time between tries counts as waiting.
+        First what one waits for a worker, then what it is worked on: the middle one, and below it what nine of ten stay under{looked < total ? `; of ${count(looked, "copy", "copies")} of people from all along the list, ${number(total)} there are` : ""}. Time between tries counts as waiting.
       </p>
     </div>
   );
