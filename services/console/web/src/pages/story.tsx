@@ -183,6 +183,7 @@ function Telling({ c, first, gap }: { c: Chapter; first: string | null | undefin
           {open && (
             <div className="stack chapterMore" style={{ gap: "var(--space-3)" }}>
               {c.log && c.log.length > 0 && <LogLines log={c.log} />}
+              {c.input_note && <Notice tone="wait">{c.input_note}</Notice>}
               {c.input_json && <Json name="What it was given" text={c.input_json} />}
               {c.output_json && <Json name="What it answered" text={c.output_json} />}
               {c.metrics && c.metrics.length > 0 && (

@@ -3,10 +3,12 @@ import { api, data, type Schemas } from "../../api/client";
 export type Event = Schemas["Event"];
 
 /** mostKept is how many events are kept in memory, the newest. */
-export const mostKept = 20_000;
-const pageMost = 500;
-/** windowMost is how many events one look back may read; a stretch of time with more is halved and looked at again. */
+export const mostKept = 60_000;
+const pageMost = 1000;
+/** windowMost is how many events one look back may read; of a stretch of time with more, a shorter one is read instead. */
 const windowMost = 2000;
+/** wanted is how many events a stretch should have. */
+const wanted = 500;
 
 /** reads pages of events after a place, oldest first, as the API lists them. */
 export type ReadEvents = (after: string, most: number) => Promise<{ events: Event[]; next: string }>;
@@ -70,15 +72,15 @@ export class Backlog {
         const from = this.since - this.wide;
         const first = from <= this.begun - 1000;
         const got = await this.stretch(first ? "" : `${Math.floor(from)}-0`, this.events.at(-1)?.id);
-        if (got === undefined && this.wide > 2) {
-          this.wide = Math.max(1, this.wide / 4);
+        if (typeof got === "number") {
+          this.wide = Math.max(1, Math.min(this.wide / 2, got * wanted));
           continue;
         }
-        const events = got ?? [];
+        const events = got;
         this.since = from;
         this.complete = first;
         // The next stretch is such that it has a few hundred.
-        this.wide = Math.min(Math.max(1, (this.wide * 400) / Math.max(events.length, 50)), this.wide * 8);
+        this.wide = Math.min(Math.max(1, (this.wide * wanted) / Math.max(events.length, 1)), this.wide * 8);
         this.events = this.events.concat(events.reverse().map(slim));
         if (this.events.length >= mostKept) {
           this.events.length = mostKept;
@@ -112,8 +114,8 @@ export class Backlog {
     });
   }
 
-  /** stretch reads what is after a place and before an event; undefined when that is too much for one look. */
-  private async stretch(after: string, before: string | undefined): Promise<Event[] | undefined> {
+  /** stretch reads what is after a place and before an event; of too much for one look only how many milliseconds an event takes. */
+  private async stretch(after: string, before: string | undefined): Promise<Event[] | number> {
     const got: Event[] = [];
     for (let token = after; ; ) {
       const page = await this.read(token, pageMost);
@@ -122,7 +124,7 @@ export class Backlog {
         got.push(e);
       }
       if (!page.next || page.events.length === 0) return got;
-      if (got.length >= windowMost && this.wide > 2) return undefined;
+      if (got.length >= windowMost && this.wide > 2) return (timeOf(got.at(-1)!.id!) - timeOf(got[0]!.id!)) / got.length;
       token = page.next;
     }
   }

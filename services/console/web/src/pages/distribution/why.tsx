@@ -99,7 +99,7 @@ function Group({ d, g, ran }: { d: D; g: Schemas["FailureGroup"]; ran: () => voi
         <Hurt hits={hurt} more={Math.max(0, (hurt[0]?.kind === "file" ? (g.count ?? 0) : (g.recipients ?? 0)) - hurt.length)} />
       </div>
       {ask && (
-        <Ask title={acts[ask].title} open onClose={() => setAsk("")} yes={acts[ask].yes} look={acts[ask].look} act={() => act(ask)}>
+        <Ask title={acts[ask].title} open onClose={() => setAsk("")} yes={acts[ask].yes} look={ask === "retry" ? "main" : "bad"} act={() => act(ask)}>
           <p>{acts[ask].says(count(g.recipients ?? 0, "person", "people"), titleOf(d))}</p>
           {ask === "retry" && !g.retryable && <p className="soft">As it stands this fails again: {sentence(g.example ?? "")}</p>}
         </Ask>
@@ -108,15 +108,40 @@ function Group({ d, g, ran }: { d: D; g: Schemas["FailureGroup"]; ran: () => voi
   );
 }
 
+interface Act {
+  button: string;
+  look?: "bad" | "quiet";
+  title: string;
+  yes: string;
+  done: string;
+  says: (people: string, title: string) => string;
+}
+
 /** What can be done to all whom a group hurts. */
-const acts = {
+const acts: Record<"retry" | "skip" | "cancel", Act> = {
   retry: {
     button: "Try again…",
-    look: undefined as "bad" | undefined,
     title: "Try these again?",
     yes: "Try again",
     done: "It is tried again for",
-    says: (people: string, title: string) => `What failed for ${people} in “${title}” runs again, and so does what waited for it. Nobody gets a mail twice unless there is more to send.`,
+    says: (people, title) => `What failed for ${people} in “${title}” runs again, and so does what waited for it. Nobody gets a mail twice unless there is more to send.`,
+  },
+  skip: {
+    button: "Leave out…",
+    look: "quiet",
+    title: "Leave out what fails?",
+    yes: "Leave it out",
+    done: "It is left out for",
+    says: (people, title) =>
+      `What fails for ${people} in “${title}” is left out. Whoever waits for their mail gets it with the copies there are, and it names what is missing; who has no copy left to get, gets no mail. It then ends as “Sent, not to all”.`,
+  },
+  cancel: {
+    button: "Cancel theirs…",
+    look: "quiet",
+    title: "Cancel all that is theirs?",
+    yes: "Cancel theirs",
+    done: "What had not ended is cancelled for",
+    says: (people, title) => `All that has not ended of ${people} in “${title}” is cancelled, their mail, too. What was sent stays sent; trying again brings it back.`,
   },
 };
 
