@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { useLocation } from "wouter";
 import type { Schemas } from "../api/client";
 import { maySend, useSession } from "../api/session";
@@ -50,7 +50,9 @@ function Form({ production }: { production: string }) {
   );
   const { uploads, begin, again, forget } = useUploads(production, stored);
   const [hints, hint] = useHints();
-  const troubles = useMemo(() => find(draft.rows, hints), [draft.rows, hints]);
+  // Of ten thousand people, what is wrong with whom may come a moment after a letter is typed; the letter may not.
+  const rows = useDeferredValue(draft.rows);
+  const troubles = useMemo(() => find(rows, hints), [rows, hints]);
   const bad = useMemo(() => new Set([...troubles.values()].flatMap((t) => (t.kind === "bad" ? [t.row.id] : []))), [troubles]);
   usePicked(production, draft, change, say);
   const seen = useMemo(() => look(draft, troubles, uploads), [draft, troubles, uploads]);
@@ -169,7 +171,7 @@ function useLeaving(work: boolean, moving: number) {
     };
   }, [work]);
   return (
-    <Ask title="Leave without sending?" open={where !== ""} onClose={() => setWhere("")} yes="Leave" act={async () => go(where)}>
+    <Ask title="Leave without sending?" open={where !== ""} onClose={() => setWhere("")} yes="Leave" no="Stay here" act={async () => go(where)}>
       <p>Nothing has been sent. What you wrote is kept in this tab until you come back to Send.</p>
       {moving > 0 && <p>{count(moving, "file that is", "files that are")} being uploaded would have to be added again.</p>}
     </Ask>

@@ -230,7 +230,7 @@ export function Dialog(p: { title: string; open: boolean; onClose: () => void; w
 }
 
 /** Ask is a dialog that says what will happen before it is done; what went wrong stays in it. */
-export function Ask(p: { title: string; open: boolean; onClose: () => void; yes: string; look?: Look; act: () => Promise<unknown>; children: ReactNode }) {
+export function Ask(p: { title: string; open: boolean; onClose: () => void; yes: string; no?: string; look?: Look; act: () => Promise<unknown>; children: ReactNode }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error>();
   const act = async () => {
@@ -250,7 +250,7 @@ export function Ask(p: { title: string; open: boolean; onClose: () => void; yes:
       <div className="stack">{p.children}</div>
       {error && <Trouble error={error} />}
       <footer>
-        <Button onClick={p.onClose}>Leave it</Button>
+        <Button onClick={p.onClose}>{p.no ?? "Leave it"}</Button>
         <Button look={p.look ?? "main"} busy={busy} onClick={() => void act()}>
           {p.yes}
         </Button>

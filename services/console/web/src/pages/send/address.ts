@@ -17,7 +17,8 @@ export const isAddress = (s: string) => s.length <= 320 && address.test(s);
 /** key is the form in which addresses are compared here: nobody means two people by Ann@x.org and ann@x.org. */
 export const key = (email: string) => email.trim().toLowerCase();
 
-const domainOf = (email: string) => email.slice(email.lastIndexOf("@") + 1).toLowerCase();
+/** domainOf is what stands after the @. */
+export const domainOf = (email: string) => email.slice(email.lastIndexOf("@") + 1).toLowerCase();
 
 /** Domains of mail that everybody uses, by which a mistyped one is recognised. */
 const common = ["gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "hotmail.co.uk", "live.com", "yahoo.com", "yahoo.co.uk", "icloud.com", "me.com", "mac.com", "aol.com", "proton.me", "protonmail.com", "gmx.de", "gmx.net", "web.de", "btinternet.com", "msn.com"];
@@ -49,14 +50,15 @@ export interface Domains {
   known: Map<string, string | undefined>;
 }
 
-export function domains(emails: string[]): Domains {
+/** domains counts them; an empty one is that of no good address. */
+export function domains(all: string[]): Domains {
   const count = new Map<string, number>();
-  for (const e of emails) if (isAddress(e)) count.set(domainOf(e), (count.get(domainOf(e)) ?? 0) + 1);
+  for (const d of all) if (d) count.set(d, (count.get(d) ?? 0) + 1);
   return { count, many: [...count].filter(([, n]) => n >= 3).sort((a, b) => b[1] - a[1]).slice(0, 50), known: new Map() };
 }
 
 /** meant is the domain that is probably meant by d; undefined where d looks as it should. */
-function meant(d: string, others: Domains): string | undefined {
+export function meant(d: string, others: Domains): string | undefined {
   if (!others.known.has(d)) others.known.set(d, likelier(d, others));
   return others.known.get(d);
 }
@@ -66,6 +68,14 @@ function likelier(d: string, others: Domains): string | undefined {
   const own = others.count.get(d) ?? 0;
   // One that many of the same list have is likelier than one that everybody has.
   for (const [other, n] of others.many) if (n >= 3 * own && other !== d && distance(d, other) <= (other.length > 7 ? 2 : 1)) return other;
+  if (!everyday.has(d)) everyday.set(d, ofEverybody(d));
+  return everyday.get(d);
+}
+
+/** What is found out about a domain whatever others there are. */
+const everyday = new Map<string, string | undefined>();
+
+function ofEverybody(d: string): string | undefined {
   // Two that are far from short: "me.com" is near to much that is right.
   for (const other of common) if (other.length > 6 && distance(d, other) === 1) return other;
   const dot = d.lastIndexOf(".");

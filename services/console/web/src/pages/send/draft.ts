@@ -1,7 +1,7 @@
 // A distribution as it is being written. It survives a reload of the tab; bytes of files do not lie in it.
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Schemas } from "../../api/client";
-import { domains, isAddress, key, nameFrom, troubleWith, type AddressTrouble } from "./address";
+import { domainOf, domains, isAddress, key, meant, nameFrom, troubleWith, type AddressTrouble } from "./address";
 import type { Parsed, Reading } from "./parse";
 
 export interface Row {
@@ -186,19 +186,28 @@ export interface RowTrouble extends AddressTrouble {
   of: "name" | "email";
 }
 
+/** What is known of a row's address, whoever else there is; rows are replaced, never changed, so that it is found out once. */
+const facts = new WeakMap<Row, { key: string; domain: string }>();
+function factsOf(r: Row) {
+  let f = facts.get(r);
+  if (!f) facts.set(r, (f = { key: key(r.email), domain: isAddress(r.email.trim()) ? domainOf(r.email.trim()) : "" }));
+  return f;
+}
+
 /** troubles finds what is wrong with whom, by the row's id; hints are what the server said about addresses. */
 export function troubles(rows: Row[], hints: Map<string, AddressTrouble> = new Map()): Map<number, RowTrouble> {
-  const others = domains(rows.map((r) => r.email));
+  const others = domains(rows.map((r) => factsOf(r).domain));
   const first = new Map<string, Row>();
   const out = new Map<number, RowTrouble>();
   for (const row of rows) {
-    const wrong = troubleWith(row.email, others) ?? hints.get(row.email.trim());
-    const twin = first.get(key(row.email));
+    const f = factsOf(row);
+    const wrong = (f.domain !== "" && !meant(f.domain, others) ? undefined : troubleWith(row.email, others)) ?? hints.get(row.email.trim());
+    const twin = first.get(f.key);
     if (wrong?.kind === "bad") out.set(row.id, { ...wrong, row, of: "email" });
     else if (twin) out.set(row.id, { kind: "bad", says: `${twin.name || "Somebody"} has this address already.`, row, of: "email" });
     else if (!row.name.trim()) out.set(row.id, { kind: "bad", says: "The name is missing.", fix: undefined, row, of: "name" });
     else if (wrong && !row.sure) out.set(row.id, { ...wrong, row, of: "email" });
-    if (row.email && !twin) first.set(key(row.email), row);
+    if (row.email && !twin) first.set(f.key, row);
   }
   return out;
 }

@@ -28,7 +28,7 @@ export function wrongMark(d: Draft): string | undefined {
   const text = d.mark.replaceAll("{{", "");
   if (/\{[^}]*$/m.test(text)) return "A { stands without its }: write {name}, or {{ for a brace itself.";
   if (d.mark.split("\n").filter((l) => l.trim()).length > 6) return "A mark has at most six lines.";
-  const known = new Set([...standardFields, ...d.columns, ...d.rows.flatMap((r) => Object.keys(r.fields))]);
+  const known = new Set([...standardFields, ...d.columns]);
   const unknown = fieldsIn(d.mark).find((f) => !known.has(f));
   if (unknown !== undefined) return unknown === "" ? "There is nothing between { and }." : `Nobody has the field {${unknown}}.`;
   return undefined;
