@@ -71,39 +71,48 @@ function Chain({ r }: { r: Schemas["ListAuditResponse"] }) {
   );
 }
 
-const verbs: Record<string, string> = {
+const known: Record<string, string> = {
   "distribution.create": "Sent a distribution",
-  "distribution.cancel": "Cancelled a distribution",
-  "distribution.pause": "Paused a distribution",
-  "distribution.resume": "Resumed a distribution",
-  "distribution.retry": "Retried a distribution",
-  "distribution.revoke": "Revoked links",
-  "distribution.share": "Shared a distribution",
-  "file.upload": "Uploaded a file",
+  "distribution.check": "Checked a distribution before sending it",
+  "distribution.revoke": "Revoked a distribution's links",
+  "recipient.resend": "Sent to somebody again",
+  "failures.act.on": "Retried what failed alike",
+  "rules.apply": "Applied rules",
   "copy.download": "Downloaded a copy",
-  "link.view": "Opened a link",
-  "password.reveal": "Looked at a password",
-  "production.create": "Made a production",
-  "token.create": "Made a token",
-  "token.revoke": "Revoked a token",
+  "hook.fire": "Called a hook",
 };
+const verbs: Record<string, string> = {
+  create: "Made", put: "Put", set: "Set", update: "Changed", delete: "Deleted", remove: "Removed", cancel: "Cancelled", pause: "Paused", resume: "Resumed", retry: "Retried", revoke: "Revoked",
+  share: "Shared", unshare: "Took back the sharing of", upload: "Uploaded", view: "Looked at", preview: "Looked at", reveal: "Looked at", test: "Tried", reset: "Reset", acknowledge: "Took", rotate: "Renewed", register: "Registered",
+};
+
+/** said tells "limit.set" in words: "Set a limit". What this console does not know is shown as it is. */
+function said(action: string | undefined): string | undefined {
+  if (!action) return undefined;
+  const [noun = "", verb = "", more] = action.split(".");
+  const word = verbs[verb];
+  return known[action] ?? (word && !more ? `${word} ${/^[aeiou]/.test(noun) ? "an" : "a"} ${noun.replace(/_/g, " ")}` : undefined);
+}
 
 function Line({ l, broken, choose }: { l: Schemas["AuditLine"]; broken: boolean; choose: (subject: string) => void }) {
   const name = useNames();
-  const distribution = l.production && /^[0-9A-HJKMNP-TV-Z]{26}$/.test(l.object ?? "") && l.action?.startsWith("distribution.");
+  // An item's and a recipient's id begin with their distribution's.
+  const distribution = l.production ? /^[0-9A-HJKMNP-TV-Z]{26}(?=$|\.)/.exec(l.object ?? "")?.[0] : undefined;
+  const words = said(l.action);
+  const refused = /^[45]/.test(l.detail ?? "");
   return (
     <tr id={`line-${l.number}`} style={broken ? { background: "var(--bad-ground)" } : undefined}>
       <td className="right number">{number(Number(l.number ?? 0))}</td>
       <td><Time at={l.time} /></td>
       <td>
-        {verbs[l.action ?? ""] ?? <code>{l.action}</code>}
-        <div className="faint">{verbs[l.action ?? ""] && <code>{l.action}</code>} {name(l.production)}</div>
+        {words ?? <code>{l.action}</code>}
+        <div className="faint">{words && <code>{l.action}</code>} {name(l.production)}</div>
       </td>
       <td style={{ maxWidth: "18rem" }}>
-        <div className="cut" title={l.object}>{distribution ? <Link href={to.distribution(l.production!, l.object!)}><code>{l.object}</code></Link> : <code>{l.object}</code>}</div>
+        <div className="cut" title={l.object}>{distribution ? <Link href={to.distribution(l.production!, distribution)}><code>{l.object}</code></Link> : <code>{l.object}</code>}</div>
       </td>
       <td style={{ maxWidth: "13rem" }}><div className="cut" title={l.subject}><button type="button" className="link" onClick={() => choose(l.subject ?? "")}><code>{l.subject}</code></button></div></td>
-      <td className="right number soft">{l.detail}</td>
+      <td className="right number soft" style={refused ? { color: "var(--bad)" } : undefined}>{refused ? l.detail : "done"}</td>
       <td style={{ whiteSpace: "nowrap" }}><code className="faint" title={l.hash}>{l.hash?.slice(0, 10)}</code> <Copy text={l.hash ?? ""} name={`the hash of line ${l.number}`} /></td>
     </tr>
   );

@@ -33,7 +33,9 @@ function weeks(list: Schemas["HistoryWeek"][], n: number): Week[] {
   // Monday 00:00 UTC: 1970-01-05 was one.
   const monday = Math.floor((Date.now() - 4 * 86400_000) / week) * week + 4 * 86400_000;
   const last = Math.max(monday, ...times);
-  for (let t = Math.max(Math.min(...times), last - (n - 1) * week); t <= last; t += week)
+  // Of a few weeks all are shown, of years those since there is something to show.
+  const first = last - (n - 1) * week;
+  for (let t = n > 12 ? Math.max(Math.min(...times, last - 11 * week), first) : first; t <= last; t += week)
     of.set(new Date(t).toISOString(), { from: new Date(t).toISOString(), distributions: 0, failed: 0, items: 0, itemsFailed: 0, recipients: 0, late: 0, p50: 0, p90: 0, out: 0, in: 0 });
   for (const w of list) {
     const sum = of.get(new Date(w.from!).toISOString());

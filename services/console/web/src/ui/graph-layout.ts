@@ -68,7 +68,7 @@ export function layOut(ids: string[], arrows: [string, string][]): Layout {
   order(rows);
   place(rows);
   const all = rows.flat();
-  const low = Math.min(...all.map((s) => s.lane - s.size / 2), 0);
+  const low = all.length ? Math.min(...all.map((s) => s.lane - s.size / 2)) : 0;
   for (const s of all) s.lane -= low;
   return {
     nodes: ids.map((id) => ({ id, layer: slots.get(id)!.layer, lane: slots.get(id)!.lane })),

@@ -2,7 +2,7 @@ import * as RadixDialog from "@radix-ui/react-dialog";
 import * as RadixMenu from "@radix-ui/react-dropdown-menu";
 import * as RadixTooltip from "@radix-ui/react-tooltip";
 import {
-  Fragment, useEffect, useId, useState, useSyncExternalStore,
+  Fragment, useEffect, useId, useRef, useState, useSyncExternalStore,
   type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactElement, type ReactNode, type Ref, type TextareaHTMLAttributes,
 } from "react";
 import { Link } from "wouter";
@@ -118,8 +118,14 @@ export function PageHead(p: { title: string; above?: ReactNode; below?: ReactNod
 
 /** Tabs are links: each has a URL of its own. */
 export function Tabs(p: { label: string; here: string; tabs: { to: string; id: string; text: ReactNode }[] }) {
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // Where there is no room for all, the one that is open is in sight.
+    const open = nav.current?.querySelector<HTMLElement>("[aria-current]");
+    if (open && nav.current) nav.current.scrollLeft = open.offsetLeft - nav.current.offsetLeft - 24;
+  }, [p.here]);
   return (
-    <nav className="tabs" aria-label={p.label}>
+    <nav className="tabs" aria-label={p.label} ref={nav}>
       {p.tabs.map((t) => (
         <Link key={t.id} href={t.to} aria-current={t.id === p.here ? "page" : undefined}>
           {t.text}

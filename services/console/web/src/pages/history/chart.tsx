@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useLayoutEffect, useRef, useState } from "react";
 import type { Tone } from "../../words";
 
 export interface Series {
@@ -10,7 +10,7 @@ export interface Series {
   line?: boolean;
 }
 
-const [width, height, foot] = [320, 110, 16];
+const [height, foot] = [120, 20];
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
 /** round is the next number that reads well, above n. */
@@ -23,6 +23,14 @@ function round(n: number): number {
 /** Chart draws a few weeks small; what a week says stands above while it is pointed at, else the last week's. The table has all numbers. */
 export function Chart(p: { label: string; weeks: string[]; series: Series[]; say: (v: number) => string }) {
   const [at, setAt] = useState<number>();
+  // As wide as there is room, so that its letters are as large as others.
+  const [width, setWidth] = useState(320);
+  const frame = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const watch = new ResizeObserver(([e]) => e && setWidth(Math.max(120, Math.floor(e.contentRect.width))));
+    watch.observe(frame.current!);
+    return () => watch.disconnect();
+  }, []);
   const n = p.weeks.length;
   const most = round(Math.max(0, ...p.series.flatMap((s) => s.values.map((v) => v ?? 0))));
   const step = width / n;
@@ -30,7 +38,7 @@ export function Chart(p: { label: string; weeks: string[]; series: Series[]; say
   const shown = at ?? n - 1;
   const columns = p.series.filter((s) => !s.line);
   return (
-    <figure className="chart">
+    <figure className="chart" ref={frame}>
       <figcaption className="asides number">
         <span className="soft">{at === undefined ? "This week" : `Week from ${day.format(new Date(p.weeks[shown]!))}`}</span>
         {p.series.map((s) => {
@@ -38,11 +46,11 @@ export function Chart(p: { label: string; weeks: string[]; series: Series[]; say
           return <span key={s.name} data-tone={s.tone} className="key">{v === null || v === undefined ? "–" : p.say(v)} {p.series.length > 1 && s.name}</span>;
         })}
       </figcaption>
-      <svg viewBox={`0 0 ${width} ${height + foot}`} role="img" aria-label={`${p.label}, by week: ${p.series.map((s) => `${s.name} ${s.values.map((v) => (v === null ? "none" : p.say(v))).join(", ")}`).join("; ")}`} onPointerLeave={() => setAt(undefined)}>
+      <svg width={width} height={height + foot} viewBox={`0 0 ${width} ${height + foot}`} role="img" aria-label={`${p.label}, by week: ${p.series.map((s) => `${s.name} ${s.values.map((v) => (v === null ? "none" : p.say(v))).join(", ")}`).join("; ")}`} onPointerLeave={() => setAt(undefined)}>
         <line x1="0" x2={width} y1={y(most)} y2={y(most)} className="grid" />
         <line x1="0" x2={width} y1={y(most / 2)} y2={y(most / 2)} className="grid" />
         <line x1="0" x2={width} y1={height} y2={height} className="ground" />
-        <text x={width} y={y(most) + 10} textAnchor="end">{p.say(most)}</text>
+        <text x={width} y={y(most) + 13} textAnchor="end">{p.say(most)}</text>
         {at !== undefined && <rect x={at * step} y="0" width={step} height={height} className="here" />}
         {columns.map((s) =>
           s.values.map((v, i) => {
@@ -58,8 +66,8 @@ export function Chart(p: { label: string; weeks: string[]; series: Series[]; say
             {s.values.map((v, i) => v !== null && <circle key={i} cx={i * step + step / 2} cy={y(v)} r={i === at ? 4 : n > 30 ? 0 : 2.5} />)}
           </g>
         ))}
-        <text x="0" y={height + foot - 3}>{day.format(new Date(p.weeks[0]!))}</text>
-        {n > 1 && <text x={width} y={height + foot - 3} textAnchor="end">{day.format(new Date(p.weeks[n - 1]!))}</text>}
+        <text x="0" y={height + foot - 4}>{day.format(new Date(p.weeks[0]!))}</text>
+        {n > 1 && <text x={width} y={height + foot - 4} textAnchor="end">{day.format(new Date(p.weeks[n - 1]!))}</text>}
         {p.weeks.map((w, i) => <rect key={w} x={i * step} y="0" width={step} height={height} fill="transparent" onPointerEnter={() => setAt(i)} />)}
       </svg>
     </figure>

@@ -3,7 +3,6 @@ import { useState } from "react";
 import { api, ApiError, data } from "../../api/client";
 import { useSession } from "../../api/session";
 import { Area, Button, Card, Empty, Field, Input, Loaded, Notice, Time } from "../../ui";
-import { count } from "../../words";
 import { useAsk } from "../oncall/ask";
 import { listResources } from "../queues/resources";
 
@@ -15,11 +14,16 @@ export function Credentials({ production }: { production: string }) {
   const [editing, setEditing] = useState<string>();
   const list = useQuery({ queryKey: ["credentials", production], queryFn: async () => (await data(api.GET("/v1/productions/{production}/credentials", { params: { path: { production } } }))).credentials ?? [] });
   const resources = useQuery({ queryKey: ["resources", production], queryFn: () => listResources(production) });
-  const users = (name: string) => resources.data?.filter((r) => r.credential === name).map((r) => r.limit?.name) ?? [];
+  const hooks = useQuery({ queryKey: ["hooks", production], queryFn: async () => (await data(api.GET("/v1/productions/{production}/hooks", { params: { path: { production } } }))).hooks ?? [] });
+  // A hook's signing secret is kept under its name.
+  const users = (name: string) => [
+    ...(resources.data?.filter((r) => r.credential === name).map((r) => r.limit?.name) ?? []),
+    ...(hooks.data?.filter((h) => name === `hook-${h.name}`).map((h) => `the hook ${h.name}`) ?? []),
+  ];
   const remove = (name: string) =>
     ask({
       title: `Delete the credential ${name}?`,
-      says: <p>{users(name).length ? <><strong>{count(users(name).length, "resource uses it", "resources use it")}</strong>: {users(name).join(", ")}. Steps that need {users(name).length === 1 ? "it" : "them"} fail from now on.</> : "No resource of this production names it."} The secret cannot be brought back.</p>,
+      says: <p>{users(name).length ? <><strong>It is used by {users(name).join(", ")}.</strong> What needs it fails from now on.</> : "Nothing of this production names it."} The secret cannot be brought back.</p>,
       yes: "Delete it",
       look: "bad",
       act: () => data(api.DELETE("/v1/productions/{production}/credentials/{name}", { params: { path: { production, name } } })),
@@ -51,7 +55,7 @@ export function Credentials({ production }: { production: string }) {
               {all.map((c) => (
                 <li key={c.name}>
                   <div className="head"><span className="title"><code>{c.name}</code></span></div>
-                  <div className="asides faint"><span>changed <Time at={c.changed_at} /></span><span>by {c.changed_by}</span><span>{users(c.name!).length ? `used by ${users(c.name!).join(", ")}` : "used by no resource"}</span></div>
+                  <div className="asides faint"><span>changed <Time at={c.changed_at} /></span><span>by {c.changed_by}</span><span>{users(c.name!).length ? `used by ${users(c.name!).join(", ")}` : "used by nothing of this production"}</span></div>
                   {editing === c.name ? <Edit name={c.name} taken={[]} onSave={(n, s) => put(n, s, true)} onClose={() => setEditing(undefined)} /> : admin && (
                     <div className="acts">
                       <Button size="small" onClick={() => setEditing(c.name)}>Replace the secret</Button>
