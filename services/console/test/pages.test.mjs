@@ -66,18 +66,18 @@ for (const role of Object.keys(pagesOf))
     for (const [width, [w, h]] of Object.entries(widths))
       test(`${role}, ${width}, ${colorScheme}`, async () => {
         const page = await signedIn(browser, server, role, { viewport: { width: w, height: h }, colorScheme, reducedMotion: "reduce" });
+        const problems = []; // all that is found on all pages is told at once
         for (const [name, path] of Object.entries(pagesOf[role]())) {
           await page.goto(path);
           await page.locator("main h1, main h2").first().waitFor();
           await until(`${path} has what it loads`, async () => (await page.locator(".bone").count()) === 0);
           const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-          assert.ok(tooWide <= 0, `${path} is ${tooWide} px wider than a window of ${w}`);
+          if (tooWide > 0) problems.push(`${path} is ${tooWide} px wider than a window of ${w}`);
           await page.evaluate(axe);
           const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-          const serious = found.violations.filter((v) => ["serious", "critical"].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).join("\n  ")}`);
-          assert.deepEqual(serious, [], `${path}`);
+          for (const v of found.violations) if (["serious", "critical"].includes(v.impact)) problems.push(`${path}: ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).join("\n  ")}`);
           await shoot(page, `${name}-${width}-${colorScheme}`, { fullPage: width === "phone" });
         }
-        assert.deepEqual(page.wrong, []);
+        assert.deepEqual([...problems, ...page.wrong], []);
         await page.context().close();
       });

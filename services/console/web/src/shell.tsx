@@ -132,8 +132,8 @@ function Who() {
   const leave = async () => {
     try {
       await signOut();
-      queries.clear();
       queries.setQueryData(["session"], null);
+      queries.removeQueries({ predicate: (q) => q.queryKey[0] !== "session" }); // what was seen is not for who comes next
     } catch (e) {
       toast("bad", (e as Error).message);
     }
@@ -143,8 +143,7 @@ function Who() {
       <div className="row" style={{ flexWrap: "nowrap" }}>
         <span className="grow cut" title={session.subject}>
           {roles[session.role] ?? session.role}
-          <br />
-          <span className="faint">{session.subject}</span>
+          {!session.subject.startsWith("ses_") && <div className="faint cut">{session.subject}</div>}
         </span>
         <Menu
           label="⋯"

@@ -71,8 +71,8 @@ function Facts({ d, link }: { d: Schemas["Distribution"]; link: StreamLink }) {
       </div>
       <div>
         <dt>This page</dt>
-        <dd className="stream" data-link={d.ended_at && link !== "reconnecting" ? "ended" : link} role="status">
-          {link === "reconnecting" ? "Reconnecting…" : link === "connecting" && !d.ended_at ? "Connecting…" : d.ended_at ? "Final" : "Live"}
+        <dd className="stream" data-link={d.ended_at && link !== "reconnecting" ? "ended" : link}>
+          <span role="status">{link === "reconnecting" ? "Reconnecting…" : link === "connecting" && !d.ended_at ? "Connecting…" : d.ended_at ? "Final" : "Live"}</span>
         </dd>
       </div>
     </dl>
