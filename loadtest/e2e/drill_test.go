@@ -106,6 +106,7 @@ func TestDrillOneDomain(t *testing.T) {
 	id := d.send()
 	d.why("Ada Lovelace", "backing_off", "Ada Lovelace has not got", "451 4.7.1 no more mail from you for now", "only at busy.example",
 		"2 other people wait for the same", "It is tried again at", "filigree failures "+id)
+	d.onPage("Ada Lovelace", "451 4.7.1 no more mail from you for now", "only at busy.example")
 	d.why("bob@other.example", "", "Bob Hope has got")
 	d.says([]string{"EMAIL_DEFERRED", "3 people", "only at busy.example", "--act retry"}, "failures", id)
 }
@@ -140,6 +141,7 @@ func TestDrillDeadFunction(t *testing.T) {
 	id := d.send("--definition", "send-countersigned")
 	d.why("Ada Lovelace", "no_worker", "no worker serves the function example.Countersign", "filigree functions")
 	d.why(id, "no_worker", "no worker serves the function example.Countersign")
+	d.onPage("Ada Lovelace", "no worker serves the function example.Countersign")
 }
 
 // A worker of an old version serves, and the definition asks for a newer one.
@@ -151,6 +153,7 @@ func TestDrillOldWorker(t *testing.T) {
 	w.waits()
 	d.send("--definition", "send-countersigned")
 	d.why("Ada Lovelace", "old_worker", "asks for example.Countersign@2, which no worker serves", "old-1 announces example.Countersign@1", "Start a worker that announces example.Countersign@2")
+	d.onPage("Ada Lovelace", "which no worker serves", "Start a worker that announces example.Countersign@2")
 }
 
 // A document with which three workers in a row are lost.
@@ -177,6 +180,7 @@ func TestDrillStuckLease(t *testing.T) {
 	w := d.site.puppet("stuck-1", "example.Countersign")
 	w.keeps(w.takes())
 	d.why("Ada Lovelace", "stuck_lease", "the worker stuck-1 has had the step countersign", "past the step's time limit of 5s", "Restart stuck-1")
+	d.onPage("Ada Lovelace", "the worker stuck-1 has had the step countersign", "Restart stuck-1")
 }
 
 // A limit that is far too low.
@@ -198,6 +202,7 @@ func TestDrillPaused(t *testing.T) {
 	d.to("Ada Lovelace <ada@example.com>", "Bob Hope <bob@example.com>")
 	id := d.send()
 	d.why("Ada Lovelace", "paused", "the production default is paused", "1 other person waits for the same", "filigree resume --production default")
+	d.onPage("ada@example.com", "the production default is paused", "1 other person waits for the same")
 	d.run("pause", id)
 	d.run("resume", "--production", "default")
 	d.why("Ada Lovelace", "paused", "paused the distribution at", "filigree resume "+id)
@@ -217,6 +222,7 @@ func TestDrillCredential(t *testing.T) {
 	d.to("Ada Lovelace <ada@example.com>", "Bob Hope <bob@example.com>")
 	d.send()
 	d.why("Ada Lovelace", "credential", "the mail server does not accept our sign-in", "535 5.7.8 credentials have expired", "1 other person waits for the same", "Put the credential right")
+	d.onPage("Ada Lovelace", "the mail server does not accept our sign-in", "Put the credential right")
 }
 
 // The disk on which documents are kept is full.

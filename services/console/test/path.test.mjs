@@ -88,7 +88,7 @@ test("from nothing to 40 people, two addresses wrong, in under two minutes", asy
 
   // The page says the truth about all 40: 39 have it, and why one has not.
   assert.equal(new Set(mail.mails.flatMap((m) => m.to)).size, 39);
-  await page.goto(`/app/p/default/d/${id}?state=failed`);
+  await page.goto(`/app/p/default/d/${id}?state=trouble`);
   await page.getByText(nobody).first().waitFor();
   const said = await page.locator("main").innerText();
   assert.match(said, /no such mailbox|does not exist|refuse|not sent|bounced/i);
