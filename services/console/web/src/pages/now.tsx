@@ -37,9 +37,11 @@ function Overview({ o }: { o: Schemas["GetOverviewResponse"] }) {
   const change = since ? o.changes?.find((c) => c.time! <= since) : undefined;
   const alerts = o.alerts ?? [];
   const tone = o.well ? "good" : alerts.some((a) => a.severity === "page") || first ? "bad" : "wait";
+  // Where the answer says it already, what it means for this page stands below.
+  const away = causes.some((c) => c.kind === "orchestrator_down" || c.kind === "redis_down");
   return (
     <>
-      <Fresh of={o.freshness} />
+      {!away && <Fresh of={o.freshness} />}
       <section className="answer" data-tone={tone} aria-label="Whether anything is wrong now" aria-live="polite">
         <p className="sentence" data-long={(o.sentence?.length ?? 0) > 110 || undefined}>{capital(o.sentence) || (o.well ? "Nothing is wrong." : "Something is wrong.")}</p>
         {!o.well && (
@@ -52,6 +54,7 @@ function Overview({ o }: { o: Schemas["GetOverviewResponse"] }) {
         {first?.remedy && <p className="remedy"><Told text={first.remedy} /></p>}
         {first && <div className="row"><CauseWay c={first} main /></div>}
       </section>
+      {away && <Fresh of={o.freshness} />}
       <div className="two">
         <div>
           {others.length > 0 && (

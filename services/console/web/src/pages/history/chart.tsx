@@ -10,7 +10,7 @@ export interface Series {
   line?: boolean;
 }
 
-const [height, foot] = [120, 20];
+const [height, foot, side] = [120, 20, 56];
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
 /** round is the next number that reads well, above n. */
@@ -33,7 +33,9 @@ export function Chart(p: { label: string; weeks: string[]; series: Series[]; say
   }, []);
   const n = p.weeks.length;
   const most = round(Math.max(0, ...p.series.flatMap((s) => s.values.map((v) => v ?? 0))));
-  const step = width / n;
+  // What the scale says stands beside, so that no column hides it.
+  const plot = width - side;
+  const step = plot / n;
   const y = (v: number) => height - (v / most) * (height - 6);
   const shown = at ?? n - 1;
   const columns = p.series.filter((s) => !s.line);
@@ -47,10 +49,11 @@ export function Chart(p: { label: string; weeks: string[]; series: Series[]; say
         })}
       </figcaption>
       <svg width={width} height={height + foot} viewBox={`0 0 ${width} ${height + foot}`} role="img" aria-label={`${p.label}, by week: ${p.series.map((s) => `${s.name} ${s.values.map((v) => (v === null ? "none" : p.say(v))).join(", ")}`).join("; ")}`} onPointerLeave={() => setAt(undefined)}>
-        <line x1="0" x2={width} y1={y(most)} y2={y(most)} className="grid" />
-        <line x1="0" x2={width} y1={y(most / 2)} y2={y(most / 2)} className="grid" />
-        <line x1="0" x2={width} y1={height} y2={height} className="ground" />
-        <text x={width} y={y(most) + 13} textAnchor="end">{p.say(most)}</text>
+        <line x1="0" x2={plot} y1={y(most)} y2={y(most)} className="grid" />
+        <line x1="0" x2={plot} y1={y(most / 2)} y2={y(most / 2)} className="grid" />
+        <line x1="0" x2={plot} y1={height} y2={height} className="ground" />
+        <text x={width} y={y(most) + 4} textAnchor="end">{p.say(most)}</text>
+        <text x={width} y={y(most / 2) + 4} textAnchor="end">{p.say(most / 2)}</text>
         {at !== undefined && <rect x={at * step} y="0" width={step} height={height} className="here" />}
         {columns.map((s) =>
           s.values.map((v, i) => {
@@ -67,7 +70,7 @@ export function Chart(p: { label: string; weeks: string[]; series: Series[]; say
           </g>
         ))}
         <text x="0" y={height + foot - 4}>{day.format(new Date(p.weeks[0]!))}</text>
-        {n > 1 && <text x={width} y={height + foot - 4} textAnchor="end">{day.format(new Date(p.weeks[n - 1]!))}</text>}
+        {n > 1 && <text x={plot} y={height + foot - 4} textAnchor="end">{day.format(new Date(p.weeks[n - 1]!))}</text>}
         {p.weeks.map((w, i) => <rect key={w} x={i * step} y="0" width={step} height={height} fill="transparent" onPointerEnter={() => setAt(i)} />)}
       </svg>
     </figure>

@@ -11,7 +11,7 @@ import { every } from "../oncall/parts";
 /** what says what is started: "Dailies {date}: 2 files to 40 people". */
 export function what(start: Schemas["CreateDistributionRequest"] | null | undefined): string {
   if (!start) return "what the call says";
-  const lists = (start as { lists?: unknown[] }).lists?.length ?? 0;
+  const lists = start.lists?.length ?? 0;
   const to = [start.recipients?.length ? count(start.recipients.length, "person", "people") : "", lists ? count(lists, "list") : ""].filter(Boolean).join(" and ");
   return `${start.title || "without a title"}: ${count(start.files?.length ?? 0, "file")}${to ? ` to ${to}` : ""}`;
 }
