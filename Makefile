@@ -13,6 +13,9 @@ PATTERNS  = $(patsubst $(CURDIR)/%,./%/...,$(MODULES))
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+WEB     = services/console/web
+WEBTEST = services/console/test
+
 .PHONY: run
 run: build ## start everything, send sample documents to 20 sample people, show where all is; Ctrl-C ends it
 	@deploy/setup.sh run
@@ -24,7 +27,7 @@ build: workspace ## bin/filigree, every service on its own, the load tool, and t
 	go build -o bin/ ./services/cli/cmd/filigree ./services/*/cmd/* ./loadtest/cmd/*
 
 .PHONY: test
-test: workspace bin/versitygw ## vet and test every module (FILIGREE_CORPUS names a folder of PDFs)
+test: workspace bin/versitygw $(WEBTEST)/node_modules/.package-lock.json ## vet and test every module (FILIGREE_CORPUS names a folder of PDFs)
 	@deploy/setup.sh test
 	go vet work
 	@deploy/test.sh
@@ -138,8 +141,6 @@ gen: tools ## regenerate proto/gen
 gen-check: workspace ## is proto/gen what the contracts say?
 	go test ./proto/gensum
 
-WEB = services/console/web
-
 .PHONY: web
 web: $(WEB)/node_modules/.package-lock.json ## build the console's files (npm), which are committed
 	npm --prefix $(WEB) run types
@@ -148,6 +149,15 @@ web: $(WEB)/node_modules/.package-lock.json ## build the console's files (npm), 
 .PHONY: web-check
 web-check: web ## are the console's committed files what its source makes?
 	@git diff --exit-code --stat -- $(WEB)/dist $(WEB)/src/api/schema.d.ts || { echo "the console's built files are not those of its source: make web, and commit them" >&2; exit 1; }
+
+.PHONY: web-test
+web-test: build $(WEBTEST)/node_modules/.package-lock.json ## the console in a browser: every page at three widths, light and dark; 10,000 items for 10 minutes (FILIGREE_SCREENSHOTS; 20 min)
+	@deploy/setup.sh test
+	FILIGREE_PAGES=all FILIGREE_PEOPLE=1000 FILIGREE_MINUTES=10 FILIGREE_STRICT=1 npm --prefix $(WEBTEST) test
+
+$(WEBTEST)/node_modules/.package-lock.json: $(WEBTEST)/package-lock.json
+	@deploy/setup.sh gen
+	npm --prefix $(WEBTEST) ci --no-audit --no-fund
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	@deploy/setup.sh gen

@@ -1,14 +1,14 @@
 // A distribution of 10,000 items in the browser: how soon it is there, how quickly it answers, and whether it grows while
-// it is looked at. FILIGREE_MINUTES is how long it is watched live (1; the figure in docs/benchmarks.md is of 10).
+// it is looked at. In `make test` it is 1,000 items and 10 seconds; `make web-test` has 10,000 and 10 minutes, and holds the
+// times, too, which on a machine that does other work are not the page's.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { browse, peopleCSV, shoot, signedIn, until, up } from "./world.mjs";
 
-const people = Number(process.env.FILIGREE_PEOPLE ?? 1000);
-const minutes = Number(process.env.FILIGREE_MINUTES ?? 1);
-// On a machine that does other work at the same time, times are not the page's. Then only what does not depend on it is held.
+const people = Number(process.env.FILIGREE_PEOPLE ?? 100);
+const minutes = Number(process.env.FILIGREE_MINUTES ?? 1 / 6);
 const strict = process.env.FILIGREE_STRICT === "1";
 
 let server, browser, id;
@@ -30,7 +30,7 @@ after(async () => {
   await server?.stop();
 });
 
-test("10,000 items: there within a second, answering within 100 ms, not growing", { timeout: (minutes + 20) * 60_000 }, async (t) => {
+test(`${people * 10} items: there within a second, answering within 100 ms, not growing`, { timeout: (minutes + 20) * 60_000 }, async (t) => {
   const page = await signedIn(browser, server, "coordinator", { viewport: { width: 1440, height: 900 } });
   const cdp = await page.context().newCDPSession(page);
   const heap = async () => {

@@ -61,9 +61,13 @@ const pagesOf = {
   }),
 };
 
+// In `make test` each width is seen once by each role, light and dark in turn; FILIGREE_PAGES=all sees all.
+const all = process.env.FILIGREE_PAGES === "all";
+const seen = { coordinator: { phone: "dark", tablet: "", wide: "light" }, oncall: { phone: "light", tablet: "", wide: "dark" } };
+
 for (const role of Object.keys(pagesOf))
   for (const colorScheme of ["light", "dark"])
-    for (const [width, [w, h]] of Object.entries(widths))
+    for (const [width, [w, h]] of Object.entries(widths).filter(([width]) => all || seen[role][width] === colorScheme))
       test(`${role}, ${width}, ${colorScheme}`, async () => {
         const page = await signedIn(browser, server, role, { viewport: { width: w, height: h }, colorScheme, reducedMotion: "reduce" });
         const problems = []; // all that is found on all pages is told at once

@@ -21,6 +21,7 @@ const asToken: Plugin = {
 // Names of the built files do not change with their content: they are committed, and the gateway revalidates them by ETag.
 export default defineConfig({
   plugins: [react(), asToken],
+  resolve: { alias: { "react-remove-scroll": new URL("src/ui/scroll.tsx", import.meta.url).pathname } },
   build: {
     outDir: "dist",
     sourcemap: false,
