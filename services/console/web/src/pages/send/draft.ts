@@ -236,6 +236,13 @@ function whom(d: Draft): Pick<Schemas["CreateDistributionBody"], "recipients" | 
   };
 }
 
+/** titleOf is what it will be called, as the server says where nobody does. */
+export function titleOf(d: Draft): string {
+  const first = d.files[0]?.name?.replace(/\.(?=[^.]*[A-Za-z])[^. ]{1,5}$/, "") ?? "";
+  const more = d.files.length - 1;
+  return d.title.trim() || (more < 1 ? first : `${first} and ${more === 1 ? "one" : more} more`);
+}
+
 /** request is what the server is asked for. */
 export function request(d: Draft): Schemas["CreateDistributionBody"] {
   const styled = d.layout !== "diagonal" || d.color || d.opacity || d.size || d.pages.trim();

@@ -1,6 +1,6 @@
 import { Area, Card, Choice, Field, Input } from "../../ui";
 import { count } from "../../words";
-import type { Change, Draft, Mode } from "./draft";
+import { titleOf, type Change, type Draft, type Mode } from "./draft";
 
 const lifetimes = [1, 3, 7, 14, 30, 90, 180, 365];
 
@@ -11,7 +11,7 @@ export const wrongDeadline = (d: Draft) => (d.deadline && !(Date.parse(d.deadlin
 export function How({ draft: d, change, drive }: { draft: Draft; change: Change; drive: boolean }) {
   const modes: [Mode, string][] = [["attachment", "Attachment"], ["link", "Link"]];
   if (drive || d.mode === "drive") modes.push(["drive", "Google Drive"]);
-  const names = d.files.map((f) => f.name).join(", ");
+  const title = titleOf(d) || "the names of the files";
   return (
     <Card title="How">
       <div className="stack">
@@ -29,7 +29,7 @@ export function How({ draft: d, change, drive }: { draft: Draft; change: Change;
             <span className="faint">{d.password === "generate" ? "Each person's copies open with a password of their own. You see the passwords afterwards, and tell them another way than by this mail." : "Whoever has the copy can open it."}</span>
           </div>
         </div>
-        <Field label="Subject of the mail" hint={d.subject ? undefined : `Empty: ${d.title || names || "the names of the files"}.`}>
+        <Field label="Subject of the mail" hint={d.subject ? undefined : `Empty: ${title}.`}>
           {(a) => <Input {...a} value={d.subject} maxLength={200} onChange={(e) => change({ subject: e.target.value })} />}
         </Field>
         <Field label="Text of the mail" hint="Stands above the copies, or above the link to them. May be left empty.">
@@ -52,7 +52,7 @@ export function How({ draft: d, change, drive }: { draft: Draft; change: Change;
         <details className="sendMore">
           <summary>More</summary>
           <div className="stack">
-            <Field label="Title in this console" hint={`How you find it again; recipients see it only where the subject is empty. Empty: ${names || "the names of the files"}.`}>
+            <Field label="Title in this console" hint={`How you find it again; recipients see it only where the subject is empty. Empty: ${titleOf({ ...d, title: "" }) || "the names of the files"}.`}>
               {(a) => <Input {...a} value={d.title} maxLength={200} onChange={(e) => change({ title: e.target.value })} />}
             </Field>
             <div className="stack" style={{ gap: "var(--space-1)" }}>

@@ -4,14 +4,14 @@ import { ApiError, failure } from "../../api/client";
 import { Button, Dialog } from "../../ui";
 import { useSettled } from "../../ui/settled";
 import { number, sentence } from "../../words";
-import { fieldsIn, type Draft, type Row } from "./draft";
+import { fieldsIn, titleOf, type Draft, type Row } from "./draft";
 import { aboutTheMark } from "./upload";
 
 /** Somebody, as long as nobody is named. */
 const nobody: Pick<Row, "name" | "email" | "fields"> = { name: "Maren Voss", email: "maren.voss@example.com", fields: {} };
 
 /** address is where the picture of a page lies, as one recipient's copy of a file will have it. */
-export function address(production: string, file: string, page: number, d: Draft, who: Pick<Row, "name" | "email" | "fields">): string {
+export function address(production: string, file: string, page: number, d: Draft, who: Pick<Row, "name" | "email" | "fields">, number: number): string {
   const q = new URLSearchParams({ page: String(page), width: "1000", name: who.name || who.email, email: who.email });
   if (d.mark.trim()) q.set("mark", d.mark);
   if (d.layout !== "diagonal") q.set("layout", d.layout);
@@ -21,10 +21,8 @@ export function address(production: string, file: string, page: number, d: Draft
   if (d.pages.trim()) q.set("pages", d.pages.trim());
   // Only what the mark names, so that a change of anything else asks for no new picture.
   const named = new Set(fieldsIn(d.mark));
-  for (const f of new Set([...d.columns, ...Object.keys(who.fields), "title"])) {
-    const value = f === "title" ? d.title.trim() || d.files.map((x) => x.name).join(", ") : who.fields[f] ?? "";
-    if (named.has(f)) q.set(`field.${f}`, value);
-  }
+  const told: Record<string, string> = { ...Object.fromEntries(d.columns.map((c) => [c, ""])), ...who.fields, title: titleOf(d), copy: String(number) };
+  for (const [field, value] of Object.entries(told)) if (named.has(field)) q.set(`field.${field}`, value);
   return `/v1/productions/${encodeURIComponent(production)}/files/${file}/preview?${q}`;
 }
 
@@ -53,7 +51,7 @@ export function Preview({ production, draft: d }: { production: string; draft: D
   const at = Math.min(page, last);
   const i = Math.max(0, d.rows.findIndex((r) => r.id === whoAt));
   const who = d.rows[i] ?? nobody;
-  const wanted = file ? address(production, file.sha256!, at, d, who) : "";
+  const wanted = file ? address(production, file.sha256!, at, d, who, i + 1) : "";
   const url = useSettled(wanted, 300);
   const shown = useQuery({
     queryKey: ["preview", url],
@@ -70,7 +68,7 @@ export function Preview({ production, draft: d }: { production: string; draft: D
   // The next page is likely to be looked at; it is made while this one is.
   useEffect(() => {
     if (!file || !shown.data || shown.isPlaceholderData || at >= last) return;
-    const next = address(production, file.sha256!, at + 1, d, who);
+    const next = address(production, file.sha256!, at + 1, d, who, i + 1);
     void queries.prefetchQuery({ queryKey: ["preview", next], queryFn: ({ signal }) => picture(next, signal), staleTime: 5 * 60_000, gcTime: 60_000 });
     // Once for each picture that came.
   }, [shown.data, shown.isPlaceholderData]);
