@@ -6,6 +6,7 @@ import { Button, Card, Empty, Go, Loaded, Notice, PageHead, State, Tabs, Time, t
 import { alertStates, count, number, severities } from "../words";
 import { AlertLine } from "./oncall/lines";
 import { capital, every, OfProduction, Pages, useNames, useParams } from "./oncall/parts";
+import { onWords } from "./rules/write";
 import "./oncall/oncall.css";
 
 export default function Alerts({ id }: { id: string }) {
@@ -103,7 +104,7 @@ function One({ id }: { id: string }) {
               <p className="sentence" data-long={(a.sentence?.length ?? 0) > 110 || undefined}>{capital(a.sentence)}</p>
               <div className="asides">
                 <span>Since <Time at={a.since} /></span>
-                {a.state === "resolved" ? <span>Over <Time at={a.resolved_at} /></span> : <span>So still <Time at={a.last_at} /></span>}
+                {a.state === "resolved" && <span>Over <Time at={a.resolved_at} /></span>}
                 {a.production && <span>{name(a.production)}</span>}
                 {(a.count ?? 0) > 1 && <span>{count(a.count!, "finding")} alike</span>}
               </div>
@@ -131,7 +132,7 @@ function One({ id }: { id: string }) {
                 <div><dt>Last found</dt><dd><Time at={a.last_at} /></dd></div>
                 <div><dt>Id</dt><dd><code>{a.id}</code></dd></div>
               </dl>
-              {rule?.when && <p style={{ marginTop: "var(--space-4)" }} className="soft">It is trouble when, of each {rule.on}, <code>{rule.when}</code>{rule.for ? ` for ${rule.for}` : ""}.</p>}
+              {rule?.when && <p style={{ marginTop: "var(--space-4)" }} className="soft">It is trouble when, of {onWords[rule.on as keyof typeof onWords] ?? rule.on}, <code>{rule.when}</code>{rule.for ? ` for ${rule.for}` : ""}.</p>}
             </Card>
           </>
         );

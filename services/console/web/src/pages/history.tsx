@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { api, data, type Schemas } from "../api/client";
 import { Card, Empty, Loaded, PageHead } from "../ui";
 import { bytes, count, number, seconds, span } from "../words";
-import { Chart, type Series } from "./history/chart";
+import { Chart, times, type Series } from "./history/chart";
 import { OfProduction, useParams } from "./oncall/parts";
 import "./oncall/oncall.css";
 import "./history/history.css";
@@ -122,7 +122,7 @@ function Told({ all, several }: { all: Week[]; several: boolean }) {
         <div className="asides number"><span>{count(sum.failed, "copy", "copies")} failed</span><span>{count(sum.late, "distribution was", "distributions were")} late</span><span>{count(all.length, "week")}</span></div>
       </section>
       <div className="charts">
-        {series.map(([title, of, say]) => <Card key={title} title={title}><Chart label={title} weeks={all.map((w) => w.from)} series={of} say={say} /></Card>)}
+        {series.map(([title, of, say]) => <Card key={title} title={title}><Chart label={title} weeks={all.map((w) => w.from)} series={of} say={say} tops={say === span ? times : undefined} /></Card>)}
       </div>
       <Card title="By week" bare>
         <div className="scroll">

@@ -8,7 +8,8 @@ import { useAsk } from "./oncall/ask";
 import { useNames, useParams } from "./oncall/parts";
 import { doing } from "./rules/actions";
 import { ApplyRules } from "./rules/apply";
-import { EditRule, onWords } from "./rules/edit";
+import { EditRule } from "./rules/edit";
+import { onWords } from "./rules/write";
 import "./oncall/oncall.css";
 import "./rules/rules.css";
 

@@ -20,8 +20,11 @@ function round(n: number): number {
   return [1, 2, 3, 4, 5, 6, 8, 10].map((f) => f * ten).find((v) => v >= n) ?? 10 * ten;
 }
 
+/** Tops of a scale of time, in seconds: they and their halves read well. */
+export const times = [2, 4, 10, 20, 40, 60, 120, 240, 600, 1200, 2400, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 345600];
+
 /** Chart draws a few weeks small; what a week says stands above while it is pointed at, else the last week's. The table has all numbers. */
-export function Chart(p: { label: string; weeks: string[]; series: Series[]; say: (v: number) => string }) {
+export function Chart(p: { label: string; weeks: string[]; series: Series[]; say: (v: number) => string; tops?: number[] }) {
   const [at, setAt] = useState<number>();
   // As wide as there is room, so that its letters are as large as others.
   const [width, setWidth] = useState(320);
@@ -32,7 +35,8 @@ export function Chart(p: { label: string; weeks: string[]; series: Series[]; say
     return () => watch.disconnect();
   }, []);
   const n = p.weeks.length;
-  const most = round(Math.max(0, ...p.series.flatMap((s) => s.values.map((v) => v ?? 0))));
+  const top = Math.max(0, ...p.series.flatMap((s) => s.values.map((v) => v ?? 0)));
+  const most = p.tops?.find((t) => t >= top) ?? round(top);
   // What the scale says stands beside, so that no column hides it.
   const plot = width - side;
   const step = plot / n;

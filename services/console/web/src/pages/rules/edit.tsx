@@ -9,23 +9,9 @@ import { Editor, problemsOf } from "../../ui/code";
 import { count, severities } from "../../words";
 import { capital, useNames } from "../oncall/parts";
 import { Actions } from "./actions";
-import { duration, time } from "./write";
+import { duration, onWords, time, type On } from "./write";
 
 type Rule = Schemas["Rule"];
-type On = "event" | "distribution" | "failures" | "function" | "worker" | "resource" | "limit" | "run" | "heartbeat";
-
-export const onWords: Record<On, string> = {
-  distribution: "each open distribution",
-  failures: "each group of failures",
-  function: "each function's queue",
-  worker: "each worker",
-  resource: "each resource",
-  limit: "each limit",
-  event: "each event, as it happens",
-  run: "each run elsewhere",
-  heartbeat: "orchestrators, Redis, observers",
-};
-
 /** useFields asks, when told to, which names a condition may use: a name that there is not is refused with those that there are. */
 function useFields(on: string) {
   return useQuery({

@@ -2,6 +2,21 @@ import type { Schemas } from "../../api/client";
 
 type Rule = Schemas["Rule"];
 
+export type On = "event" | "distribution" | "failures" | "function" | "worker" | "resource" | "limit" | "run" | "heartbeat";
+
+/** onWords is what a rule looks at, in words. */
+export const onWords: Record<On, string> = {
+  distribution: "each open distribution",
+  failures: "each group of failures",
+  function: "each function's queue",
+  worker: "each worker",
+  resource: "each resource",
+  limit: "each limit",
+  event: "each event, as it happens",
+  run: "each run elsewhere",
+  heartbeat: "orchestrators, Redis, observers",
+};
+
 const plain = /^[A-Za-z][\w .,/@-]*$/;
 const special = /^(true|false|yes|no|on|off|null|~)$/i;
 
