@@ -50,7 +50,7 @@ type commands struct {
 	Resume     resumeCmd     `cmd:"" group:"Act on what was sent" help:"Go on with what was paused."`
 	Retry      retryCmd      `cmd:"" group:"Act on what was sent" help:"Run again what failed; what is done stays done, unless you say otherwise."`
 	Resend     resendCmd     `cmd:"" group:"Act on what was sent" help:"Send to one recipient again, to another address if theirs was wrong."`
-	Revoke     revokeCmd     `cmd:"" group:"Act on what was sent" help:"End all links of a distribution, and stop what has not been sent yet."`
+	Revoke     revokeCmd     `cmd:"" group:"Act on what was sent" help:"End all links of a distribution, and stop what has not been sent yet; or one recipient's links."`
 	Share      shareCmd      `cmd:"" group:"Act on what was sent" help:"Make an address by which anybody who has it can look at one distribution, and do nothing else."`
 	Unshare    unshareCmd    `cmd:"" group:"Act on what was sent" help:"End all addresses that share made for a distribution."`
 	Batch      batchCmd      `cmd:"" group:"Act on what was sent" help:"Retry, cancel, pause or resume many distributions at once."`
@@ -58,6 +58,9 @@ type commands struct {
 	Hook       hookCmd       `cmd:"" group:"Send without a person" help:"Let other systems send, by signed webhooks."`
 	Definition definitionCmd `cmd:"" group:"Steer what runs" help:"Store, show and roll out what distributions run."`
 	Functions  functionsCmd  `cmd:"" group:"Steer what runs" help:"List functions: how much waits, since when, who serves it, and why it does not move."`
+	Workers    workersCmd    `cmd:"" group:"Steer what runs" help:"List workers: what each serves and has, since when, and whether it takes more."`
+	Drain      drainCmd      `cmd:"" group:"Steer what runs" help:"Hand a worker nothing new; what it has comes to its end."`
+	Undrain    undrainCmd    `cmd:"" group:"Steer what runs" help:"Hand a drained worker steps again."`
 	Pauses     pausesCmd     `cmd:"" group:"Steer what runs" help:"List which functions and productions are paused, and weights that were set."`
 	Weight     weightCmd     `cmd:"" group:"Steer what runs" help:"Set a production's share of the workers."`
 	Quota      quotaCmd      `cmd:"" group:"Steer what runs" help:"Show or set how much a production may have under way, and create in a minute."`

@@ -21,6 +21,7 @@ import (
 // steered is what the fake keeps beside distributions. What belongs to a production is kept under it, what belongs to all
 // under "".
 type steered struct {
+	drained     bool
 	pauses      []*controlv1.Pause
 	weights     []*controlv1.Weight
 	quota       *controlv1.Quota
@@ -40,6 +41,17 @@ func (f *fake) handleSteering(mux *http.ServeMux) {
 	f.handle(mux, "functions", "GET /v1/functions", "", f.functions)
 	f.handle(mux, "pause-function", "POST /v1/functions/{function}", "oncall", f.pauseFunction)
 	f.handle(mux, "pause-production", "POST /v1/productions/{production}", "", f.pauseProduction)
+	f.handle(mux, "workers", "GET /v1/workers", "oncall", func(*http.Request, []byte) (any, *problem) {
+		return &controlv1.ListWorkersResponse{Workers: []*controlv1.Worker{f.worker(f.drained)}}, nil
+	})
+	f.handle(mux, "drain", "POST /v1/workers/{worker}", "oncall", func(r *http.Request, _ []byte) (any, *problem) {
+		name, verb, _ := strings.Cut(r.PathValue("worker"), ":")
+		if name != f.worker(false).Name {
+			return nil, &problem{404, "WORKER_UNKNOWN", fmt.Sprintf("no worker %q has called", name)}
+		}
+		f.drained = verb == "drain"
+		return f.worker(f.drained), nil
+	})
 	f.handle(mux, "pauses", "GET /v1/pauses", "", f.getPauses)
 	f.handle(mux, "quota", "GET /v1/productions/{production}/quota", "oncall", func(*http.Request, []byte) (any, *problem) { return f.quotaNow(), nil })
 	f.handle(mux, "set-quota", "PUT /v1/productions/{production}/quota", "oncall", f.setQuota)
@@ -458,4 +470,11 @@ func (f *fake) steerBatch(r *http.Request, _ []byte) (any, *problem) {
 	}
 	b.State = map[string]string{"pause": "paused", "resume": "running"}[verb]
 	return b, nil
+}
+
+// worker is the one there is. It has one step.
+func (f *fake) worker(drained bool) *controlv1.Worker {
+	return &controlv1.Worker{Name: "email@mail-1/7/abcd", Functions: []string{"email.Send", "push.Send@2"}, Running: 1, Free: 7, Draining: drained,
+		SeenAt: timestamppb.New(time.Now()), Tasks: []*controlv1.WorkerTask{{Production: "default", Distribution: "D1", Unit: "r7", Step: "email",
+			Function: "email.Send", Since: timestamppb.New(time.Now().Add(-90 * time.Second))}}}
 }

@@ -183,7 +183,7 @@ func (f *fake) retry(d *distributionv1.Distribution, body []byte) (any, *problem
 func (f *fake) resend(r *http.Request, body []byte) (any, *problem) {
 	id, verb, _ := strings.Cut(r.PathValue("recipient"), ":")
 	d := f.find(r.PathValue("id"))
-	if d == nil || verb != "resend" {
+	if d == nil || verb != "resend" && verb != "revoke" {
 		return nil, unknownDistribution(r)
 	}
 	req := &distributionv1.ResendRecipientRequest{}
@@ -194,6 +194,17 @@ func (f *fake) resend(r *http.Request, body []byte) (any, *problem) {
 	for i, p := range f.people[d.Id] {
 		if id != fmt.Sprintf("%s.r%d", d.Id, i+1) {
 			continue
+		}
+		if verb == "revoke" {
+			answer := &distributionv1.RevokeRecipientResponse{Recipient: &distributionv1.Recipient{Id: id, Name: p.Name, Email: p.Email}}
+			switch {
+			case d.Mode == "attachment":
+				answer.BeyondRecall = 1
+			case !f.revoked[id]:
+				answer.LinksRevoked = 1
+			}
+			f.revoked[id] = true
+			return answer, nil
 		}
 		if req.GetEmail() != "" {
 			p.Email = req.GetEmail()

@@ -146,14 +146,10 @@ func showFunctions(t *term, list []*observerv1.TopFunction) {
 }
 
 func showWorkers(t *term, list []*observerv1.TopWorker) {
-	b := newTable("WORKER", "RUNNING", "FREE", "SEEN", "SERVES")
+	b := newTable("WORKER", "RUNNING", "FREE", "SEEN", "", "SERVES")
 	b.right = map[int]bool{1: true, 2: true, 3: true}
 	for _, w := range list[:min(most, len(list))] {
-		seen := ""
-		if w.GetSeenAt() != nil {
-			seen = span(max(0, t.now().Sub(w.GetSeenAt().AsTime()))) + " ago"
-		}
-		b.add(w.GetWorker(), fmt.Sprint(w.GetRunning()), fmt.Sprint(w.GetFree()), seen, strings.Join(w.GetFunctions(), ", "))
+		b.add(w.GetWorker(), fmt.Sprint(w.GetRunning()), fmt.Sprint(w.GetFree()), t.ago(w.GetSeenAt()), draining(w.GetDraining()), strings.Join(w.GetFunctions(), ", "))
 	}
 	b.section(t)
 }

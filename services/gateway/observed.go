@@ -148,6 +148,10 @@ func (o observedControl) ListFunctions(ctx context.Context, req *controlv1.ListF
 	return either(ctx, o.patience, req, opts, o.ControlServiceClient.ListFunctions, o.observer.ListFunctions)
 }
 
+func (o observedControl) ListWorkers(ctx context.Context, req *controlv1.ListWorkersRequest, opts ...grpc.CallOption) (*controlv1.ListWorkersResponse, error) {
+	return either(ctx, o.patience, req, opts, o.ControlServiceClient.ListWorkers, o.observer.ListWorkers)
+}
+
 func (o observedControl) GetPauses(ctx context.Context, req *controlv1.GetPausesRequest, opts ...grpc.CallOption) (*controlv1.GetPausesResponse, error) {
 	return either(ctx, o.patience, req, opts, o.ControlServiceClient.GetPauses, o.observer.GetPauses)
 }

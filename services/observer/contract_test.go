@@ -108,6 +108,7 @@ func TestNothingIsWrittenByReading(t *testing.T) {
 			return err
 		},
 		"ListFunctions": func() error { _, err := r.ListFunctions(ctx, &controlv1.ListFunctionsRequest{}); return err },
+		"ListWorkers":   func() error { _, err := r.ListWorkers(ctx, &controlv1.ListWorkersRequest{}); return err },
 		"GetPauses":     func() error { _, err := r.GetPauses(ctx, &controlv1.GetPausesRequest{}); return err },
 		"ListLimits": func() error {
 			_, err := r.ListLimits(ctx, &controlv1.ListLimitsRequest{Production: "default"})

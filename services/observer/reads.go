@@ -92,6 +92,10 @@ func (r controlReads) ListFunctions(ctx context.Context, req *controlv1.ListFunc
 	return noted(ctx, r.s, req, r.Records.ListFunctions)
 }
 
+func (r controlReads) ListWorkers(ctx context.Context, req *controlv1.ListWorkersRequest) (*controlv1.ListWorkersResponse, error) {
+	return noted(ctx, r.s, req, r.Records.ListWorkers)
+}
+
 func (r controlReads) GetPauses(ctx context.Context, req *controlv1.GetPausesRequest) (*controlv1.GetPausesResponse, error) {
 	return noted(ctx, r.s, req, r.Records.GetPauses)
 }

@@ -102,7 +102,7 @@ func (l *look) topWorkers() []*observerv1.TopWorker {
 		for _, w := range f.GetWorkers() {
 			v := by[w.GetName()]
 			if v == nil {
-				v = &observerv1.TopWorker{Worker: w.GetName()}
+				v = &observerv1.TopWorker{Worker: w.GetName(), Draining: w.GetDraining()}
 				by[w.GetName()] = v
 			}
 			v.Functions = append(v.Functions, f.GetName())

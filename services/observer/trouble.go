@@ -86,7 +86,7 @@ func (l *look) down(open []readside.Brief) []trouble {
 func (l *look) unserved(open []readside.Brief, mine func(string) bool) []trouble {
 	var out []trouble
 	for _, f := range l.functions {
-		if f.GetReady() == 0 || len(f.GetWorkers()) > 0 || f.GetBlocked() == "PAUSED" {
+		if f.GetReady() == 0 || takes(f) || f.GetBlocked() == "PAUSED" {
 			continue
 		}
 		var hurt harm
@@ -102,7 +102,10 @@ func (l *look) unserved(open []readside.Brief, mine func(string) bool) []trouble
 			sentence: fmt.Sprintf("No worker serves %s: %s.", f.GetName(), l.waits(f, hurt)),
 			remedy:   fmt.Sprintf("Start a worker that announces %s; filigree functions lists who serves what.", f.GetName())}
 		other := l.otherVersions(f.GetName())
-		if len(other) > 0 {
+		if n := len(f.GetWorkers()); n > 0 {
+			t.sentence = fmt.Sprintf("All that serve %s are drained: %s.", f.GetName(), l.waits(f, hurt))
+			t.remedy = fmt.Sprintf("Start a worker that announces %s, or let one of them take work again: filigree undrain %s.", f.GetName(), f.GetWorkers()[0].GetName())
+		} else if len(other) > 0 {
 			t.kind = "old_worker"
 			t.sentence = fmt.Sprintf("No worker serves %s, only another version of it: %s; %s.", f.GetName(), strings.Join(other, ", "), l.waits(f, hurt))
 			t.remedy = fmt.Sprintf("Roll out workers that announce %s, or go back with: filigree definition rollout.", f.GetName())
@@ -110,6 +113,11 @@ func (l *look) unserved(open []readside.Brief, mine func(string) bool) []trouble
 		out = append(out, t)
 	}
 	return out
+}
+
+// takes reports whether some worker of a function takes new work.
+func takes(f *controlv1.Function) bool {
+	return slices.ContainsFunc(f.GetWorkers(), func(w *controlv1.FunctionWorker) bool { return !w.GetDraining() })
 }
 
 // waits says what waits for a function, and since when.

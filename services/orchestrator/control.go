@@ -45,12 +45,12 @@ func (s *Server) ListFunctions(ctx context.Context, _ *controlv1.ListFunctionsRe
 		for _, w := range f.Workers {
 			n := running[w.Name][f.Name]
 			v.Running += int32(n)
-			v.Workers = append(v.Workers, &controlv1.FunctionWorker{Name: w.Name, Running: int32(n), SeenAt: timestamppb.New(w.Seen)})
+			v.Workers = append(v.Workers, &controlv1.FunctionWorker{Name: w.Name, Running: int32(n), SeenAt: timestamppb.New(w.Seen), Draining: w.Draining})
 		}
 		switch {
 		case f.Paused:
 			v.Blocked = "PAUSED"
-		case f.Ready > 0 && len(f.Workers) == 0:
+		case f.Ready > 0 && !slices.ContainsFunc(f.Workers, func(w store.FunctionWorker) bool { return !w.Draining }):
 			v.Blocked = "NO_WORKER"
 		}
 		resp.Functions = append(resp.Functions, v)

@@ -91,12 +91,21 @@ func (s *Server) resent(ctx context.Context, d *distribution, n, revision int) (
 	if err != nil {
 		return nil, err
 	}
+	r, err := s.recipient(ctx, d, n)
+	if err != nil {
+		return nil, err
+	}
+	return &distributionv1.ResendRecipientResponse{Recipient: r}, nil
+}
+
+// recipient is how one stands now.
+func (s *Server) recipient(ctx context.Context, d *distribution, n int) (*distributionv1.Recipient, error) {
 	list, err := s.ListRecipients(ctx, &distributionv1.ListRecipientsRequest{Production: d.production, Distribution: d.id,
 		PageToken: strconv.Itoa(n - 1), PageSize: 1})
 	if err != nil {
 		return nil, err
 	}
-	return &distributionv1.ResendRecipientResponse{Recipient: list.GetRecipients()[0]}, nil
+	return list.GetRecipients()[0], nil
 }
 
 // endLink revokes the link of a delivery that another one replaces.
@@ -141,6 +150,59 @@ func (s *Server) RevokeDistribution(ctx context.Context, req *distributionv1.Rev
 	}
 	return resp, nil
 }
+
+// RevokeRecipient implements distributionv1.DistributionServiceServer. The links of all their mails are named, also of those that
+// a resend replaced: that call may have ended before it came to the old link.
+func (s *Server) RevokeRecipient(ctx context.Context, req *distributionv1.RevokeRecipientRequest) (*distributionv1.RevokeRecipientResponse, error) {
+	d, err := s.find(ctx, req.GetProduction(), req.GetDistribution())
+	if err != nil {
+		return nil, err
+	}
+	n, err := d.number(req.GetRecipient())
+	if err != nil {
+		return nil, err
+	}
+	people, err := s.store.Recipients(ctx, d.production, d.id, []int{n})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	resp := &distributionv1.RevokeRecipientResponse{}
+	if d.spec.Mode != "attachment" && s.deps.Links != nil {
+		var links []string
+		for revision := max(0, people[0].Revision-mostLinks+1); revision <= people[0].Revision; revision++ {
+			links = append(links, deliveryID(d.id, n, revision))
+		}
+		ended, err := s.deps.Links.Revoke(ctx, &linkv1.RevokeRequest{Production: d.production, Distribution: d.id, Links: links})
+		if err != nil {
+			return nil, err
+		}
+		resp.LinksRevoked = ended.GetRevoked()
+		got, err := s.deps.Links.GetLinks(ctx, &linkv1.GetLinksRequest{Production: d.production, Links: links})
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range got.GetLinks() {
+			if l.GetDownloads() > 0 {
+				resp.BeyondRecall = 1
+			}
+		}
+	}
+	resp.Recipient, err = s.recipient(ctx, d, n)
+	if err != nil {
+		return nil, err
+	}
+	if d.spec.Mode == "attachment" {
+		switch plan.Delivery(resp.GetRecipient().GetDelivery().GetState()) {
+		case plan.Sent, plan.Delivered, plan.Complained, plan.Uncertain:
+			resp.BeyondRecall = 1
+		}
+	}
+	s.deps.Log.InfoContext(ctx, "recipient revoked", "production", d.production, "recipient", req.GetRecipient(), "links", resp.GetLinksRevoked(), "by", who(ctx))
+	return resp, nil
+}
+
+// mostLinks is how many links one call may name. Of a recipient who was sent more mails, each had ended the link before.
+const mostLinks = 1000
 
 // downloaded counts recipients who have fetched copies by their link: those cannot be called back.
 func (s *Server) downloaded(ctx context.Context, d *distribution) (int32, error) {

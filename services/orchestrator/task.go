@@ -30,6 +30,10 @@ func (s *Server) Pull(ctx context.Context, req *taskv1.PullRequest) (*taskv1.Pul
 	s.room.note(req.GetWorker(), int(req.GetSlots()))
 	for last := false; ; {
 		claimed, err := s.claim(ctx, req)
+		draining := errors.Is(err, store.ErrDraining)
+		if draining {
+			err = nil // it waits like others, and hears of the end as soon
+		}
 		if len(claimed) == 0 && err != nil {
 			return nil, unavailable(err)
 		}
@@ -44,7 +48,7 @@ func (s *Server) Pull(ctx context.Context, req *taskv1.PullRequest) (*taskv1.Pul
 			continue
 		}
 		if last {
-			return &taskv1.PullResponse{}, nil
+			return &taskv1.PullResponse{Draining: draining}, nil
 		}
 		poll := time.NewTimer(s.cfg.Tick)
 		select {

@@ -25,6 +25,7 @@ const (
 var methods = map[string]method{
 	"ControlService.ListFunctions":       {safe: readsOnly},
 	"ControlService.GetPauses":           {safe: readsOnly},
+	"ControlService.ListWorkers":         {safe: readsOnly},
 	"ControlService.GetQuota":            {safe: readsOnly},
 	"ControlService.ListLimits":          {safe: readsOnly},
 	"ControlService.ListStudioLimits":    {safe: readsOnly},

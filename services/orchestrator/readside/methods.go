@@ -77,6 +77,11 @@ func (r *Records) ListFunctions(ctx context.Context, req *controlv1.ListFunction
 	return call(ctx, r, req, (*orchestrator.Reader).ListFunctions)
 }
 
+// ListWorkers is controlv1.ControlService's.
+func (r *Records) ListWorkers(ctx context.Context, req *controlv1.ListWorkersRequest) (*controlv1.ListWorkersResponse, error) {
+	return call(ctx, r, req, (*orchestrator.Reader).ListWorkers)
+}
+
 // GetPauses is controlv1.ControlService's.
 func (r *Records) GetPauses(ctx context.Context, req *controlv1.GetPausesRequest) (*controlv1.GetPausesResponse, error) {
 	return call(ctx, r, req, (*orchestrator.Reader).GetPauses)

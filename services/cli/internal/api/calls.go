@@ -252,6 +252,12 @@ func (c *Client) Revoke(ctx context.Context, production, id string) (*distributi
 	return answer, data, decode(data, err, answer)
 }
 
+// RevokeRecipient ends one recipient's links, as Revoke does all.
+func (c *Client) RevokeRecipient(ctx context.Context, production, id, recipient string) (*distributionv1.RevokeRecipientResponse, json.RawMessage, error) {
+	path := join("productions", production, "distributions", id, "recipients", recipient) + ":revoke"
+	return settle(ctx, c, http.MethodPost, path, &distributionv1.RevokeRecipientRequest{}, &distributionv1.RevokeRecipientResponse{})
+}
+
 // Retry runs what failed again, as req says. It is not repeated: a second call finds nothing to retry and would hide the
 // first one's answer, or does everything once more.
 func (c *Client) Retry(ctx context.Context, req *distributionv1.RetryDistributionRequest) (*distributionv1.Distribution, json.RawMessage, error) {

@@ -21,6 +21,21 @@ func (c *Client) Functions(ctx context.Context) ([]*controlv1.Function, []json.R
 	return whole(ctx, c, join("functions"), "functions", func() *controlv1.Function { return &controlv1.Function{} })
 }
 
+// Workers lists the workers that are there.
+func (c *Client) Workers(ctx context.Context) ([]*controlv1.Worker, []json.RawMessage, error) {
+	return whole(ctx, c, join("workers"), "workers", func() *controlv1.Worker { return &controlv1.Worker{} })
+}
+
+// DrainWorker hands a worker nothing new.
+func (c *Client) DrainWorker(ctx context.Context, worker string) (*controlv1.Worker, json.RawMessage, error) {
+	return settle(ctx, c, http.MethodPost, join("workers", worker)+":drain", &controlv1.DrainWorkerRequest{}, &controlv1.Worker{})
+}
+
+// UndrainWorker ends what DrainWorker began.
+func (c *Client) UndrainWorker(ctx context.Context, worker string) (*controlv1.Worker, json.RawMessage, error) {
+	return settle(ctx, c, http.MethodPost, join("workers", worker)+":undrain", &controlv1.UndrainWorkerRequest{}, &controlv1.Worker{})
+}
+
 // Pauses tells what is paused, and which weights were set.
 func (c *Client) Pauses(ctx context.Context) (*controlv1.GetPausesResponse, json.RawMessage, error) {
 	return get(ctx, c, join("pauses"), nil, &controlv1.GetPausesResponse{})

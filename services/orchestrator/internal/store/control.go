@@ -27,6 +27,8 @@ type FunctionWorker struct {
 	Name    string
 	Running int
 	Seen    time.Time
+	// Draining: it takes nothing new.
+	Draining bool
 }
 
 // servingFor is how long a worker counts as there after it last called. One that is full calls every third of a lease.
@@ -45,8 +47,22 @@ func (s *Store) Functions(ctx context.Context) ([]Function, error) {
 			return nil, fmt.Errorf("list functions: %w", err)
 		}
 	}
+	var workers []string
+	for _, f := range byName {
+		for _, w := range f.Workers {
+			workers = append(workers, w.Name)
+		}
+	}
+	slices.Sort(workers)
+	draining, err := s.Draining(ctx, slices.Compact(workers))
+	if err != nil {
+		return nil, fmt.Errorf("list functions: %w", err)
+	}
 	var out []Function
 	for _, f := range byName {
+		for i, w := range f.Workers {
+			f.Workers[i].Draining = draining[w.Name]
+		}
 		out = append(out, *f)
 	}
 	slices.SortFunc(out, func(a, b Function) int { return strings.Compare(a.Name, b.Name) })

@@ -61,8 +61,9 @@ func (s shard) functions() string                  { return s.key("fn") }       
 // productions says whose turn it is (virtual time), and passes what time a production had when its queue ran dry.
 func (s shard) queue(function, production string) string { return s.key("q", function, production) }
 func (s shard) index(function string) string             { return s.key("f", function) }
-func (s shard) awaiting(function string) string          { return s.key("a", function) } // zset: workers with room, by when
-func (s shard) serving(function string) string           { return s.key("s", function) } // zset: workers, by when they called
+func (s shard) drained(worker string) string             { return s.key("drain", worker) } // that it takes nothing new: for how many ms after it called
+func (s shard) awaiting(function string) string          { return s.key("a", function) }   // zset: workers with room, by when
+func (s shard) serving(function string) string           { return s.key("s", function) }   // zset: workers, by when they called
 func (s shard) passes() string                           { return s.key("pass") }
 func (s shard) weights() string                          { return s.key("weight") } // hash: production → weight
 func (s shard) paused() string                           { return s.key("paused") } // set: "f <function>", "p <production>", "b <function> <production>"

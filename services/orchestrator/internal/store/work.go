@@ -26,15 +26,21 @@ type Claimed struct {
 // patience is how long a worker with room counts among those that share ready steps, after it last asked.
 const patience = 2 * time.Second
 
-// Claim hands at most n ready steps of functions to worker, which has room for so many, and starts their leases.
+// Claim hands at most n ready steps of functions to worker, which has room for so many, and starts their leases. One that is
+// drained gets ErrDraining.
 func (s *Store) Claim(ctx context.Context, worker string, functions []string, n int) ([]Claimed, error) {
 	var out []Claimed
 	// Each call begins with another shard, so that none is always served last.
 	first := int(s.turn.Add(1) % int64(s.shards))
+	draining := false
 	for i := range s.shards {
 		sh := shard((first + i) % s.shards)
 		got, wants, err := s.claim(ctx, sh, worker, functions, n-len(out), nil)
 		out = append(out, got...)
+		if errors.Is(err, ErrDraining) {
+			draining = true // the others are to know that it is there
+			continue
+		}
 		if err != nil {
 			return out, err
 		}
@@ -48,6 +54,9 @@ func (s *Store) Claim(ctx context.Context, worker string, functions []string, n 
 		if len(out) >= n {
 			break
 		}
+	}
+	if draining && len(out) == 0 {
+		return nil, ErrDraining
 	}
 	return out, nil
 }
@@ -66,7 +75,7 @@ func (s *Store) claim(ctx context.Context, sh shard, worker string, functions []
 	if err != nil {
 		return nil, nil, err
 	}
-	keys := []string{sh.workers(), sh.leases(worker), sh.paused(), sh.weights(), sh.passes(), sh.timed()}
+	keys := []string{sh.workers(), sh.leases(worker), sh.paused(), sh.weights(), sh.passes(), sh.timed(), sh.drained(worker)}
 	args := []any{worker, Lease.Milliseconds(), n, min(n, slice), patience.Milliseconds(), raw}
 	for _, f := range functions {
 		keys = append(keys, sh.index(f), sh.awaiting(f), sh.serving(f))
@@ -76,8 +85,15 @@ func (s *Store) claim(ctx context.Context, sh shard, worker string, functions []
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(lists) != 2 {
+	if len(lists) != 3 {
 		return nil, nil, fmt.Errorf("claim: %w", errShape)
+	}
+	draining, err := lists[2].int()
+	if err != nil {
+		return nil, nil, fmt.Errorf("claim: %w", err)
+	}
+	if draining == 1 {
+		return nil, nil, ErrDraining
 	}
 	tasks, err1 := lists[0].list()
 	waiting, err2 := lists[1].list()
@@ -166,7 +182,7 @@ func (s *Store) Renew(ctx context.Context, worker string, refs []Ref) ([]Verdict
 			for _, i := range part {
 				args = append(args, refs[i].member(), refs[i].Attempt)
 			}
-			list, err := renewScript.run(ctx, s.c, []string{shard(n).leases(worker), shard(n).workers()}, args...)
+			list, err := renewScript.run(ctx, s.c, []string{shard(n).leases(worker), shard(n).workers(), shard(n).drained(worker)}, args...)
 			if err != nil {
 				return nil, err
 			}
@@ -238,6 +254,7 @@ func (s *Store) Leave(ctx context.Context, worker string) error {
 			pipe.ZRem(ctx, sh.awaiting(f), worker)
 			pipe.ZRem(ctx, sh.serving(f), worker)
 		}
+		pipe.Del(ctx, sh.drained(worker))
 		_, err = pipe.Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("leave: %w", err)

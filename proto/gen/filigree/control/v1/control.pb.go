@@ -128,7 +128,9 @@ type FunctionWorker struct {
 	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Running int32                  `protobuf:"varint,2,opt,name=running,proto3" json:"running,omitempty"`
 	// When it last called.
-	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	SeenAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	// It takes nothing new.
+	Draining      bool `protobuf:"varint,4,opt,name=draining,proto3" json:"draining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -182,6 +184,13 @@ func (x *FunctionWorker) GetSeenAt() *timestamppb.Timestamp {
 		return x.SeenAt
 	}
 	return nil
+}
+
+func (x *FunctionWorker) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
 }
 
 type ListFunctionsRequest struct {
@@ -264,6 +273,447 @@ func (x *ListFunctionsResponse) GetFunctions() []*Function {
 	return nil
 }
 
+type Worker struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What it serves, as definitions name it: with the version where it announces one.
+	Functions []string `protobuf:"bytes,2,rep,name=functions,proto3" json:"functions,omitempty"`
+	// Steps that it has.
+	Running int32 `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
+	// How many more it has room for, as far as it asked in the last minute.
+	Free int32 `protobuf:"varint,4,opt,name=free,proto3" json:"free,omitempty"`
+	// When it last called.
+	SeenAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	// It takes nothing new.
+	Draining bool `protobuf:"varint,6,opt,name=draining,proto3" json:"draining,omitempty"`
+	// What it has, the oldest first: at most 100, and only those of productions that the caller may act in.
+	Tasks         []*WorkerTask `protobuf:"bytes,7,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Worker) Reset() {
+	*x = Worker{}
+	mi := &file_filigree_control_v1_control_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Worker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Worker) ProtoMessage() {}
+
+func (x *Worker) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_control_v1_control_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Worker.ProtoReflect.Descriptor instead.
+func (*Worker) Descriptor() ([]byte, []int) {
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Worker) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Worker) GetFunctions() []string {
+	if x != nil {
+		return x.Functions
+	}
+	return nil
+}
+
+func (x *Worker) GetRunning() int32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *Worker) GetFree() int32 {
+	if x != nil {
+		return x.Free
+	}
+	return 0
+}
+
+func (x *Worker) GetSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SeenAt
+	}
+	return nil
+}
+
+func (x *Worker) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
+func (x *Worker) GetTasks() []*WorkerTask {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+type WorkerTask struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// What it is about: "d" the distribution, "f2" its second file, "r7" its seventh recipient, "i2.7" an item.
+	Unit     string `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	Step     string `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
+	Function string `protobuf:"bytes,5,opt,name=function,proto3" json:"function,omitempty"`
+	// When the attempt began.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkerTask) Reset() {
+	*x = WorkerTask{}
+	mi := &file_filigree_control_v1_control_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkerTask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkerTask) ProtoMessage() {}
+
+func (x *WorkerTask) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_control_v1_control_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkerTask.ProtoReflect.Descriptor instead.
+func (*WorkerTask) Descriptor() ([]byte, []int) {
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WorkerTask) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *WorkerTask) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *WorkerTask) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *WorkerTask) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *WorkerTask) GetFunction() string {
+	if x != nil {
+		return x.Function
+	}
+	return ""
+}
+
+func (x *WorkerTask) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+type ListWorkersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWorkersRequest) Reset() {
+	*x = ListWorkersRequest{}
+	mi := &file_filigree_control_v1_control_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWorkersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWorkersRequest) ProtoMessage() {}
+
+func (x *ListWorkersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_control_v1_control_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWorkersRequest.ProtoReflect.Descriptor instead.
+func (*ListWorkersRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{6}
+}
+
+type ListWorkersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Workers       []*Worker              `protobuf:"bytes,1,rep,name=workers,proto3" json:"workers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWorkersResponse) Reset() {
+	*x = ListWorkersResponse{}
+	mi := &file_filigree_control_v1_control_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWorkersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWorkersResponse) ProtoMessage() {}
+
+func (x *ListWorkersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_control_v1_control_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWorkersResponse.ProtoReflect.Descriptor instead.
+func (*ListWorkersResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListWorkersResponse) GetWorkers() []*Worker {
+	if x != nil {
+		return x.Workers
+	}
+	return nil
+}
+
+type DrainWorkerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, as ListWorkers has it.
+	Worker        string `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerRequest) Reset() {
+	*x = DrainWorkerRequest{}
+	mi := &file_filigree_control_v1_control_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerRequest) ProtoMessage() {}
+
+func (x *DrainWorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_control_v1_control_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerRequest.ProtoReflect.Descriptor instead.
+func (*DrainWorkerRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DrainWorkerRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+type DrainWorkerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        *Worker                `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerResponse) Reset() {
+	*x = DrainWorkerResponse{}
+	mi := &file_filigree_control_v1_control_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerResponse) ProtoMessage() {}
+
+func (x *DrainWorkerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_control_v1_control_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerResponse.ProtoReflect.Descriptor instead.
+func (*DrainWorkerResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DrainWorkerResponse) GetWorker() *Worker {
+	if x != nil {
+		return x.Worker
+	}
+	return nil
+}
+
+type UndrainWorkerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndrainWorkerRequest) Reset() {
+	*x = UndrainWorkerRequest{}
+	mi := &file_filigree_control_v1_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndrainWorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndrainWorkerRequest) ProtoMessage() {}
+
+func (x *UndrainWorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_control_v1_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndrainWorkerRequest.ProtoReflect.Descriptor instead.
+func (*UndrainWorkerRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *UndrainWorkerRequest) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+type UndrainWorkerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        *Worker                `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndrainWorkerResponse) Reset() {
+	*x = UndrainWorkerResponse{}
+	mi := &file_filigree_control_v1_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndrainWorkerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndrainWorkerResponse) ProtoMessage() {}
+
+func (x *UndrainWorkerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_control_v1_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndrainWorkerResponse.ProtoReflect.Descriptor instead.
+func (*UndrainWorkerResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UndrainWorkerResponse) GetWorker() *Worker {
+	if x != nil {
+		return x.Worker
+	}
+	return nil
+}
+
 type PauseFunctionRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Function string                 `protobuf:"bytes,1,opt,name=function,proto3" json:"function,omitempty"`
@@ -275,7 +725,7 @@ type PauseFunctionRequest struct {
 
 func (x *PauseFunctionRequest) Reset() {
 	*x = PauseFunctionRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[4]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -287,7 +737,7 @@ func (x *PauseFunctionRequest) String() string {
 func (*PauseFunctionRequest) ProtoMessage() {}
 
 func (x *PauseFunctionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[4]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -300,7 +750,7 @@ func (x *PauseFunctionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseFunctionRequest.ProtoReflect.Descriptor instead.
 func (*PauseFunctionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{4}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PauseFunctionRequest) GetFunction() string {
@@ -325,7 +775,7 @@ type PauseFunctionResponse struct {
 
 func (x *PauseFunctionResponse) Reset() {
 	*x = PauseFunctionResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[5]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +787,7 @@ func (x *PauseFunctionResponse) String() string {
 func (*PauseFunctionResponse) ProtoMessage() {}
 
 func (x *PauseFunctionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[5]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +800,7 @@ func (x *PauseFunctionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseFunctionResponse.ProtoReflect.Descriptor instead.
 func (*PauseFunctionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{5}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 type ResumeFunctionRequest struct {
@@ -364,7 +814,7 @@ type ResumeFunctionRequest struct {
 
 func (x *ResumeFunctionRequest) Reset() {
 	*x = ResumeFunctionRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[6]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +826,7 @@ func (x *ResumeFunctionRequest) String() string {
 func (*ResumeFunctionRequest) ProtoMessage() {}
 
 func (x *ResumeFunctionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[6]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +839,7 @@ func (x *ResumeFunctionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeFunctionRequest.ProtoReflect.Descriptor instead.
 func (*ResumeFunctionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{6}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResumeFunctionRequest) GetFunction() string {
@@ -414,7 +864,7 @@ type ResumeFunctionResponse struct {
 
 func (x *ResumeFunctionResponse) Reset() {
 	*x = ResumeFunctionResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[7]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -426,7 +876,7 @@ func (x *ResumeFunctionResponse) String() string {
 func (*ResumeFunctionResponse) ProtoMessage() {}
 
 func (x *ResumeFunctionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[7]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -439,7 +889,7 @@ func (x *ResumeFunctionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeFunctionResponse.ProtoReflect.Descriptor instead.
 func (*ResumeFunctionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{7}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 type PauseProductionRequest struct {
@@ -451,7 +901,7 @@ type PauseProductionRequest struct {
 
 func (x *PauseProductionRequest) Reset() {
 	*x = PauseProductionRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[8]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -463,7 +913,7 @@ func (x *PauseProductionRequest) String() string {
 func (*PauseProductionRequest) ProtoMessage() {}
 
 func (x *PauseProductionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[8]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -476,7 +926,7 @@ func (x *PauseProductionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseProductionRequest.ProtoReflect.Descriptor instead.
 func (*PauseProductionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{8}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PauseProductionRequest) GetProduction() string {
@@ -494,7 +944,7 @@ type PauseProductionResponse struct {
 
 func (x *PauseProductionResponse) Reset() {
 	*x = PauseProductionResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[9]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -506,7 +956,7 @@ func (x *PauseProductionResponse) String() string {
 func (*PauseProductionResponse) ProtoMessage() {}
 
 func (x *PauseProductionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[9]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -519,7 +969,7 @@ func (x *PauseProductionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseProductionResponse.ProtoReflect.Descriptor instead.
 func (*PauseProductionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 type ResumeProductionRequest struct {
@@ -531,7 +981,7 @@ type ResumeProductionRequest struct {
 
 func (x *ResumeProductionRequest) Reset() {
 	*x = ResumeProductionRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[10]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +993,7 @@ func (x *ResumeProductionRequest) String() string {
 func (*ResumeProductionRequest) ProtoMessage() {}
 
 func (x *ResumeProductionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[10]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +1006,7 @@ func (x *ResumeProductionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeProductionRequest.ProtoReflect.Descriptor instead.
 func (*ResumeProductionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResumeProductionRequest) GetProduction() string {
@@ -574,7 +1024,7 @@ type ResumeProductionResponse struct {
 
 func (x *ResumeProductionResponse) Reset() {
 	*x = ResumeProductionResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[11]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +1036,7 @@ func (x *ResumeProductionResponse) String() string {
 func (*ResumeProductionResponse) ProtoMessage() {}
 
 func (x *ResumeProductionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[11]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +1049,7 @@ func (x *ResumeProductionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeProductionResponse.ProtoReflect.Descriptor instead.
 func (*ResumeProductionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 type SetWeightRequest struct {
@@ -613,7 +1063,7 @@ type SetWeightRequest struct {
 
 func (x *SetWeightRequest) Reset() {
 	*x = SetWeightRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[12]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +1075,7 @@ func (x *SetWeightRequest) String() string {
 func (*SetWeightRequest) ProtoMessage() {}
 
 func (x *SetWeightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[12]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +1088,7 @@ func (x *SetWeightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetWeightRequest.ProtoReflect.Descriptor instead.
 func (*SetWeightRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SetWeightRequest) GetProduction() string {
@@ -663,7 +1113,7 @@ type SetWeightResponse struct {
 
 func (x *SetWeightResponse) Reset() {
 	*x = SetWeightResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[13]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +1125,7 @@ func (x *SetWeightResponse) String() string {
 func (*SetWeightResponse) ProtoMessage() {}
 
 func (x *SetWeightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[13]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +1138,7 @@ func (x *SetWeightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetWeightResponse.ProtoReflect.Descriptor instead.
 func (*SetWeightResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 // Quota is how much a production may have under way.
@@ -711,7 +1161,7 @@ type Quota struct {
 
 func (x *Quota) Reset() {
 	*x = Quota{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[14]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +1173,7 @@ func (x *Quota) String() string {
 func (*Quota) ProtoMessage() {}
 
 func (x *Quota) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[14]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +1186,7 @@ func (x *Quota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quota.ProtoReflect.Descriptor instead.
 func (*Quota) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Quota) GetOpenItems() int32 {
@@ -792,7 +1242,7 @@ type SetQuotaRequest struct {
 
 func (x *SetQuotaRequest) Reset() {
 	*x = SetQuotaRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[15]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1254,7 @@ func (x *SetQuotaRequest) String() string {
 func (*SetQuotaRequest) ProtoMessage() {}
 
 func (x *SetQuotaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[15]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1267,7 @@ func (x *SetQuotaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetQuotaRequest.ProtoReflect.Descriptor instead.
 func (*SetQuotaRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SetQuotaRequest) GetProduction() string {
@@ -843,7 +1293,7 @@ type SetQuotaResponse struct {
 
 func (x *SetQuotaResponse) Reset() {
 	*x = SetQuotaResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[16]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -855,7 +1305,7 @@ func (x *SetQuotaResponse) String() string {
 func (*SetQuotaResponse) ProtoMessage() {}
 
 func (x *SetQuotaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[16]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -868,7 +1318,7 @@ func (x *SetQuotaResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetQuotaResponse.ProtoReflect.Descriptor instead.
 func (*SetQuotaResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetQuotaResponse) GetQuota() *Quota {
@@ -887,7 +1337,7 @@ type GetQuotaRequest struct {
 
 func (x *GetQuotaRequest) Reset() {
 	*x = GetQuotaRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[17]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +1349,7 @@ func (x *GetQuotaRequest) String() string {
 func (*GetQuotaRequest) ProtoMessage() {}
 
 func (x *GetQuotaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[17]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1362,7 @@ func (x *GetQuotaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetQuotaRequest.ProtoReflect.Descriptor instead.
 func (*GetQuotaRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetQuotaRequest) GetProduction() string {
@@ -931,7 +1381,7 @@ type GetQuotaResponse struct {
 
 func (x *GetQuotaResponse) Reset() {
 	*x = GetQuotaResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[18]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1393,7 @@ func (x *GetQuotaResponse) String() string {
 func (*GetQuotaResponse) ProtoMessage() {}
 
 func (x *GetQuotaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[18]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1406,7 @@ func (x *GetQuotaResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetQuotaResponse.ProtoReflect.Descriptor instead.
 func (*GetQuotaResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetQuotaResponse) GetQuota() *Quota {
@@ -974,7 +1424,7 @@ type GetPausesRequest struct {
 
 func (x *GetPausesRequest) Reset() {
 	*x = GetPausesRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[19]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1436,7 @@ func (x *GetPausesRequest) String() string {
 func (*GetPausesRequest) ProtoMessage() {}
 
 func (x *GetPausesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[19]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1449,7 @@ func (x *GetPausesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPausesRequest.ProtoReflect.Descriptor instead.
 func (*GetPausesRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 type Pause struct {
@@ -1014,7 +1464,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[20]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1026,7 +1476,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[20]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1039,7 +1489,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Pause) GetProduction() string {
@@ -1066,7 +1516,7 @@ type Weight struct {
 
 func (x *Weight) Reset() {
 	*x = Weight{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[21]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1528,7 @@ func (x *Weight) String() string {
 func (*Weight) ProtoMessage() {}
 
 func (x *Weight) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[21]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1541,7 @@ func (x *Weight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weight.ProtoReflect.Descriptor instead.
 func (*Weight) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Weight) GetProduction() string {
@@ -1119,7 +1569,7 @@ type GetPausesResponse struct {
 
 func (x *GetPausesResponse) Reset() {
 	*x = GetPausesResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[22]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1581,7 @@ func (x *GetPausesResponse) String() string {
 func (*GetPausesResponse) ProtoMessage() {}
 
 func (x *GetPausesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[22]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1594,7 @@ func (x *GetPausesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPausesResponse.ProtoReflect.Descriptor instead.
 func (*GetPausesResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetPausesResponse) GetPauses() []*Pause {
@@ -1179,7 +1629,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[23]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1641,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[23]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1654,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Limit) GetName() string {
@@ -1289,7 +1739,7 @@ type Resource struct {
 
 func (x *Resource) Reset() {
 	*x = Resource{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[24]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1751,7 @@ func (x *Resource) String() string {
 func (*Resource) ProtoMessage() {}
 
 func (x *Resource) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[24]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1764,7 @@ func (x *Resource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resource.ProtoReflect.Descriptor instead.
 func (*Resource) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Resource) GetLimit() *Limit {
@@ -1463,7 +1913,7 @@ type ResourceTaskRequest struct {
 
 func (x *ResourceTaskRequest) Reset() {
 	*x = ResourceTaskRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[25]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1475,7 +1925,7 @@ func (x *ResourceTaskRequest) String() string {
 func (*ResourceTaskRequest) ProtoMessage() {}
 
 func (x *ResourceTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[25]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1488,7 +1938,7 @@ func (x *ResourceTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResourceTaskRequest.ProtoReflect.Descriptor instead.
 func (*ResourceTaskRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ResourceTaskRequest) GetProduction() string {
@@ -1545,7 +1995,7 @@ type ResourceTaskResponse struct {
 
 func (x *ResourceTaskResponse) Reset() {
 	*x = ResourceTaskResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[26]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +2007,7 @@ func (x *ResourceTaskResponse) String() string {
 func (*ResourceTaskResponse) ProtoMessage() {}
 
 func (x *ResourceTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[26]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +2020,7 @@ func (x *ResourceTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResourceTaskResponse.ProtoReflect.Descriptor instead.
 func (*ResourceTaskResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ResourceTaskResponse) GetStateJson() string {
@@ -1599,7 +2049,7 @@ type SetLimitRequest struct {
 
 func (x *SetLimitRequest) Reset() {
 	*x = SetLimitRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[27]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +2061,7 @@ func (x *SetLimitRequest) String() string {
 func (*SetLimitRequest) ProtoMessage() {}
 
 func (x *SetLimitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[27]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +2074,7 @@ func (x *SetLimitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLimitRequest.ProtoReflect.Descriptor instead.
 func (*SetLimitRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SetLimitRequest) GetProduction() string {
@@ -1657,7 +2107,7 @@ type SetLimitResponse struct {
 
 func (x *SetLimitResponse) Reset() {
 	*x = SetLimitResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[28]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +2119,7 @@ func (x *SetLimitResponse) String() string {
 func (*SetLimitResponse) ProtoMessage() {}
 
 func (x *SetLimitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[28]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +2132,7 @@ func (x *SetLimitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLimitResponse.ProtoReflect.Descriptor instead.
 func (*SetLimitResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SetLimitResponse) GetLimit() *Limit {
@@ -1701,7 +2151,7 @@ type ListLimitsRequest struct {
 
 func (x *ListLimitsRequest) Reset() {
 	*x = ListLimitsRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[29]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +2163,7 @@ func (x *ListLimitsRequest) String() string {
 func (*ListLimitsRequest) ProtoMessage() {}
 
 func (x *ListLimitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[29]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +2176,7 @@ func (x *ListLimitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLimitsRequest.ProtoReflect.Descriptor instead.
 func (*ListLimitsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListLimitsRequest) GetProduction() string {
@@ -1745,7 +2195,7 @@ type ListLimitsResponse struct {
 
 func (x *ListLimitsResponse) Reset() {
 	*x = ListLimitsResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[30]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1757,7 +2207,7 @@ func (x *ListLimitsResponse) String() string {
 func (*ListLimitsResponse) ProtoMessage() {}
 
 func (x *ListLimitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[30]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1770,7 +2220,7 @@ func (x *ListLimitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLimitsResponse.ProtoReflect.Descriptor instead.
 func (*ListLimitsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListLimitsResponse) GetLimits() []*Limit {
@@ -1790,7 +2240,7 @@ type DeleteLimitRequest struct {
 
 func (x *DeleteLimitRequest) Reset() {
 	*x = DeleteLimitRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[31]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +2252,7 @@ func (x *DeleteLimitRequest) String() string {
 func (*DeleteLimitRequest) ProtoMessage() {}
 
 func (x *DeleteLimitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[31]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +2265,7 @@ func (x *DeleteLimitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteLimitRequest.ProtoReflect.Descriptor instead.
 func (*DeleteLimitRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DeleteLimitRequest) GetProduction() string {
@@ -1840,7 +2290,7 @@ type DeleteLimitResponse struct {
 
 func (x *DeleteLimitResponse) Reset() {
 	*x = DeleteLimitResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[32]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +2302,7 @@ func (x *DeleteLimitResponse) String() string {
 func (*DeleteLimitResponse) ProtoMessage() {}
 
 func (x *DeleteLimitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[32]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +2315,7 @@ func (x *DeleteLimitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteLimitResponse.ProtoReflect.Descriptor instead.
 func (*DeleteLimitResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 type PutResourceRequest struct {
@@ -1880,7 +2330,7 @@ type PutResourceRequest struct {
 
 func (x *PutResourceRequest) Reset() {
 	*x = PutResourceRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[33]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +2342,7 @@ func (x *PutResourceRequest) String() string {
 func (*PutResourceRequest) ProtoMessage() {}
 
 func (x *PutResourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[33]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1905,7 +2355,7 @@ func (x *PutResourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutResourceRequest.ProtoReflect.Descriptor instead.
 func (*PutResourceRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PutResourceRequest) GetProduction() string {
@@ -1938,7 +2388,7 @@ type PutResourceResponse struct {
 
 func (x *PutResourceResponse) Reset() {
 	*x = PutResourceResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[34]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1950,7 +2400,7 @@ func (x *PutResourceResponse) String() string {
 func (*PutResourceResponse) ProtoMessage() {}
 
 func (x *PutResourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[34]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1963,7 +2413,7 @@ func (x *PutResourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutResourceResponse.ProtoReflect.Descriptor instead.
 func (*PutResourceResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PutResourceResponse) GetResource() *Resource {
@@ -1982,7 +2432,7 @@ type ListResourcesRequest struct {
 
 func (x *ListResourcesRequest) Reset() {
 	*x = ListResourcesRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[35]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2444,7 @@ func (x *ListResourcesRequest) String() string {
 func (*ListResourcesRequest) ProtoMessage() {}
 
 func (x *ListResourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[35]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2457,7 @@ func (x *ListResourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResourcesRequest.ProtoReflect.Descriptor instead.
 func (*ListResourcesRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListResourcesRequest) GetProduction() string {
@@ -2026,7 +2476,7 @@ type ListResourcesResponse struct {
 
 func (x *ListResourcesResponse) Reset() {
 	*x = ListResourcesResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[36]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2488,7 @@ func (x *ListResourcesResponse) String() string {
 func (*ListResourcesResponse) ProtoMessage() {}
 
 func (x *ListResourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[36]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +2501,7 @@ func (x *ListResourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResourcesResponse.ProtoReflect.Descriptor instead.
 func (*ListResourcesResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListResourcesResponse) GetResources() []*Resource {
@@ -2071,7 +2521,7 @@ type ResetResourceRequest struct {
 
 func (x *ResetResourceRequest) Reset() {
 	*x = ResetResourceRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[37]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2533,7 @@ func (x *ResetResourceRequest) String() string {
 func (*ResetResourceRequest) ProtoMessage() {}
 
 func (x *ResetResourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[37]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2546,7 @@ func (x *ResetResourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetResourceRequest.ProtoReflect.Descriptor instead.
 func (*ResetResourceRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ResetResourceRequest) GetProduction() string {
@@ -2122,7 +2572,7 @@ type ResetResourceResponse struct {
 
 func (x *ResetResourceResponse) Reset() {
 	*x = ResetResourceResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[38]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2584,7 @@ func (x *ResetResourceResponse) String() string {
 func (*ResetResourceResponse) ProtoMessage() {}
 
 func (x *ResetResourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[38]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2597,7 @@ func (x *ResetResourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetResourceResponse.ProtoReflect.Descriptor instead.
 func (*ResetResourceResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ResetResourceResponse) GetResource() *Resource {
@@ -2167,7 +2617,7 @@ type DeleteResourceRequest struct {
 
 func (x *DeleteResourceRequest) Reset() {
 	*x = DeleteResourceRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[39]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2629,7 @@ func (x *DeleteResourceRequest) String() string {
 func (*DeleteResourceRequest) ProtoMessage() {}
 
 func (x *DeleteResourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[39]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2642,7 @@ func (x *DeleteResourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResourceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteResourceRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DeleteResourceRequest) GetProduction() string {
@@ -2217,7 +2667,7 @@ type DeleteResourceResponse struct {
 
 func (x *DeleteResourceResponse) Reset() {
 	*x = DeleteResourceResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[40]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2229,7 +2679,7 @@ func (x *DeleteResourceResponse) String() string {
 func (*DeleteResourceResponse) ProtoMessage() {}
 
 func (x *DeleteResourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[40]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2242,7 +2692,7 @@ func (x *DeleteResourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResourceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResourceResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 type SetStudioLimitRequest struct {
@@ -2256,7 +2706,7 @@ type SetStudioLimitRequest struct {
 
 func (x *SetStudioLimitRequest) Reset() {
 	*x = SetStudioLimitRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[41]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2718,7 @@ func (x *SetStudioLimitRequest) String() string {
 func (*SetStudioLimitRequest) ProtoMessage() {}
 
 func (x *SetStudioLimitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[41]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2731,7 @@ func (x *SetStudioLimitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetStudioLimitRequest.ProtoReflect.Descriptor instead.
 func (*SetStudioLimitRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SetStudioLimitRequest) GetName() string {
@@ -2307,7 +2757,7 @@ type SetStudioLimitResponse struct {
 
 func (x *SetStudioLimitResponse) Reset() {
 	*x = SetStudioLimitResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[42]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2769,7 @@ func (x *SetStudioLimitResponse) String() string {
 func (*SetStudioLimitResponse) ProtoMessage() {}
 
 func (x *SetStudioLimitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[42]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2782,7 @@ func (x *SetStudioLimitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetStudioLimitResponse.ProtoReflect.Descriptor instead.
 func (*SetStudioLimitResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SetStudioLimitResponse) GetLimit() *Limit {
@@ -2350,7 +2800,7 @@ type ListStudioLimitsRequest struct {
 
 func (x *ListStudioLimitsRequest) Reset() {
 	*x = ListStudioLimitsRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[43]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2362,7 +2812,7 @@ func (x *ListStudioLimitsRequest) String() string {
 func (*ListStudioLimitsRequest) ProtoMessage() {}
 
 func (x *ListStudioLimitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[43]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2375,7 +2825,7 @@ func (x *ListStudioLimitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStudioLimitsRequest.ProtoReflect.Descriptor instead.
 func (*ListStudioLimitsRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 type ListStudioLimitsResponse struct {
@@ -2387,7 +2837,7 @@ type ListStudioLimitsResponse struct {
 
 func (x *ListStudioLimitsResponse) Reset() {
 	*x = ListStudioLimitsResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[44]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +2849,7 @@ func (x *ListStudioLimitsResponse) String() string {
 func (*ListStudioLimitsResponse) ProtoMessage() {}
 
 func (x *ListStudioLimitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[44]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +2862,7 @@ func (x *ListStudioLimitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStudioLimitsResponse.ProtoReflect.Descriptor instead.
 func (*ListStudioLimitsResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListStudioLimitsResponse) GetLimits() []*Limit {
@@ -2431,7 +2881,7 @@ type DeleteStudioLimitRequest struct {
 
 func (x *DeleteStudioLimitRequest) Reset() {
 	*x = DeleteStudioLimitRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[45]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2443,7 +2893,7 @@ func (x *DeleteStudioLimitRequest) String() string {
 func (*DeleteStudioLimitRequest) ProtoMessage() {}
 
 func (x *DeleteStudioLimitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[45]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2456,7 +2906,7 @@ func (x *DeleteStudioLimitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStudioLimitRequest.ProtoReflect.Descriptor instead.
 func (*DeleteStudioLimitRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DeleteStudioLimitRequest) GetName() string {
@@ -2474,7 +2924,7 @@ type DeleteStudioLimitResponse struct {
 
 func (x *DeleteStudioLimitResponse) Reset() {
 	*x = DeleteStudioLimitResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[46]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2486,7 +2936,7 @@ func (x *DeleteStudioLimitResponse) String() string {
 func (*DeleteStudioLimitResponse) ProtoMessage() {}
 
 func (x *DeleteStudioLimitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[46]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2499,7 +2949,7 @@ func (x *DeleteStudioLimitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStudioLimitResponse.ProtoReflect.Descriptor instead.
 func (*DeleteStudioLimitResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 type PutStudioResourceRequest struct {
@@ -2513,7 +2963,7 @@ type PutStudioResourceRequest struct {
 
 func (x *PutStudioResourceRequest) Reset() {
 	*x = PutStudioResourceRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[47]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2525,7 +2975,7 @@ func (x *PutStudioResourceRequest) String() string {
 func (*PutStudioResourceRequest) ProtoMessage() {}
 
 func (x *PutStudioResourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[47]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2538,7 +2988,7 @@ func (x *PutStudioResourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStudioResourceRequest.ProtoReflect.Descriptor instead.
 func (*PutStudioResourceRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *PutStudioResourceRequest) GetName() string {
@@ -2564,7 +3014,7 @@ type PutStudioResourceResponse struct {
 
 func (x *PutStudioResourceResponse) Reset() {
 	*x = PutStudioResourceResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[48]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2576,7 +3026,7 @@ func (x *PutStudioResourceResponse) String() string {
 func (*PutStudioResourceResponse) ProtoMessage() {}
 
 func (x *PutStudioResourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[48]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2589,7 +3039,7 @@ func (x *PutStudioResourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutStudioResourceResponse.ProtoReflect.Descriptor instead.
 func (*PutStudioResourceResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PutStudioResourceResponse) GetResource() *Resource {
@@ -2607,7 +3057,7 @@ type ListStudioResourcesRequest struct {
 
 func (x *ListStudioResourcesRequest) Reset() {
 	*x = ListStudioResourcesRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[49]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2619,7 +3069,7 @@ func (x *ListStudioResourcesRequest) String() string {
 func (*ListStudioResourcesRequest) ProtoMessage() {}
 
 func (x *ListStudioResourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[49]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2632,7 +3082,7 @@ func (x *ListStudioResourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStudioResourcesRequest.ProtoReflect.Descriptor instead.
 func (*ListStudioResourcesRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 type ListStudioResourcesResponse struct {
@@ -2644,7 +3094,7 @@ type ListStudioResourcesResponse struct {
 
 func (x *ListStudioResourcesResponse) Reset() {
 	*x = ListStudioResourcesResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[50]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2656,7 +3106,7 @@ func (x *ListStudioResourcesResponse) String() string {
 func (*ListStudioResourcesResponse) ProtoMessage() {}
 
 func (x *ListStudioResourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[50]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2669,7 +3119,7 @@ func (x *ListStudioResourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListStudioResourcesResponse.ProtoReflect.Descriptor instead.
 func (*ListStudioResourcesResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListStudioResourcesResponse) GetResources() []*Resource {
@@ -2688,7 +3138,7 @@ type ResetStudioResourceRequest struct {
 
 func (x *ResetStudioResourceRequest) Reset() {
 	*x = ResetStudioResourceRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[51]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2700,7 +3150,7 @@ func (x *ResetStudioResourceRequest) String() string {
 func (*ResetStudioResourceRequest) ProtoMessage() {}
 
 func (x *ResetStudioResourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[51]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2713,7 +3163,7 @@ func (x *ResetStudioResourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetStudioResourceRequest.ProtoReflect.Descriptor instead.
 func (*ResetStudioResourceRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ResetStudioResourceRequest) GetName() string {
@@ -2732,7 +3182,7 @@ type ResetStudioResourceResponse struct {
 
 func (x *ResetStudioResourceResponse) Reset() {
 	*x = ResetStudioResourceResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[52]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2744,7 +3194,7 @@ func (x *ResetStudioResourceResponse) String() string {
 func (*ResetStudioResourceResponse) ProtoMessage() {}
 
 func (x *ResetStudioResourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[52]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2757,7 +3207,7 @@ func (x *ResetStudioResourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetStudioResourceResponse.ProtoReflect.Descriptor instead.
 func (*ResetStudioResourceResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ResetStudioResourceResponse) GetResource() *Resource {
@@ -2776,7 +3226,7 @@ type DeleteStudioResourceRequest struct {
 
 func (x *DeleteStudioResourceRequest) Reset() {
 	*x = DeleteStudioResourceRequest{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[53]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +3238,7 @@ func (x *DeleteStudioResourceRequest) String() string {
 func (*DeleteStudioResourceRequest) ProtoMessage() {}
 
 func (x *DeleteStudioResourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[53]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +3251,7 @@ func (x *DeleteStudioResourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStudioResourceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteStudioResourceRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *DeleteStudioResourceRequest) GetName() string {
@@ -2819,7 +3269,7 @@ type DeleteStudioResourceResponse struct {
 
 func (x *DeleteStudioResourceResponse) Reset() {
 	*x = DeleteStudioResourceResponse{}
-	mi := &file_filigree_control_v1_control_proto_msgTypes[54]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2831,7 +3281,7 @@ func (x *DeleteStudioResourceResponse) String() string {
 func (*DeleteStudioResourceResponse) ProtoMessage() {}
 
 func (x *DeleteStudioResourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_control_v1_control_proto_msgTypes[54]
+	mi := &file_filigree_control_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2844,7 +3294,7 @@ func (x *DeleteStudioResourceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStudioResourceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteStudioResourceResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_filigree_control_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 var File_filigree_control_v1_control_proto protoreflect.FileDescriptor
@@ -2859,14 +3309,44 @@ const file_filigree_control_v1_control_proto_rawDesc = "" +
 	"\x06oldest\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06oldest\x12=\n" +
 	"\aworkers\x18\x05 \x03(\v2#.filigree.control.v1.FunctionWorkerR\aworkers\x12\x18\n" +
 	"\ablocked\x18\x06 \x01(\tR\ablocked\x12\x19\n" +
-	"\bat_limit\x18\a \x01(\x05R\aatLimit\"s\n" +
+	"\bat_limit\x18\a \x01(\x05R\aatLimit\"\x8f\x01\n" +
 	"\x0eFunctionWorker\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\arunning\x18\x02 \x01(\x05R\arunning\x123\n" +
-	"\aseen_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"\x16\n" +
+	"\aseen_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12\x1a\n" +
+	"\bdraining\x18\x04 \x01(\bR\bdraining\"\x16\n" +
 	"\x14ListFunctionsRequest\"T\n" +
 	"\x15ListFunctionsResponse\x12;\n" +
-	"\tfunctions\x18\x01 \x03(\v2\x1d.filigree.control.v1.FunctionR\tfunctions\"f\n" +
+	"\tfunctions\x18\x01 \x03(\v2\x1d.filigree.control.v1.FunctionR\tfunctions\"\xf0\x01\n" +
+	"\x06Worker\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tfunctions\x18\x02 \x03(\tR\tfunctions\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\x05R\arunning\x12\x12\n" +
+	"\x04free\x18\x04 \x01(\x05R\x04free\x123\n" +
+	"\aseen_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12\x1a\n" +
+	"\bdraining\x18\x06 \x01(\bR\bdraining\x125\n" +
+	"\x05tasks\x18\a \x03(\v2\x1f.filigree.control.v1.WorkerTaskR\x05tasks\"\xc6\x01\n" +
+	"\n" +
+	"WorkerTask\x12\x1e\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tR\n" +
+	"production\x12\"\n" +
+	"\fdistribution\x18\x02 \x01(\tR\fdistribution\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\tR\x04unit\x12\x12\n" +
+	"\x04step\x18\x04 \x01(\tR\x04step\x12\x1a\n" +
+	"\bfunction\x18\x05 \x01(\tR\bfunction\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x14\n" +
+	"\x12ListWorkersRequest\"L\n" +
+	"\x13ListWorkersResponse\x125\n" +
+	"\aworkers\x18\x01 \x03(\v2\x1b.filigree.control.v1.WorkerR\aworkers\"7\n" +
+	"\x12DrainWorkerRequest\x12!\n" +
+	"\x06worker\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06worker\"J\n" +
+	"\x13DrainWorkerResponse\x123\n" +
+	"\x06worker\x18\x01 \x01(\v2\x1b.filigree.control.v1.WorkerR\x06worker\"9\n" +
+	"\x14UndrainWorkerRequest\x12!\n" +
+	"\x06worker\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x06worker\"L\n" +
+	"\x15UndrainWorkerResponse\x123\n" +
+	"\x06worker\x18\x01 \x01(\v2\x1b.filigree.control.v1.WorkerR\x06worker\"f\n" +
 	"\x14PauseFunctionRequest\x12%\n" +
 	"\bfunction\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\bfunction\x12'\n" +
 	"\n" +
@@ -3058,10 +3538,16 @@ const file_filigree_control_v1_control_proto_rawDesc = "" +
 	"\bresource\x18\x01 \x01(\v2\x1d.filigree.control.v1.ResourceR\bresource\"<\n" +
 	"\x1bDeleteStudioResourceRequest\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x180R\x04name\"\x1e\n" +
-	"\x1cDeleteStudioResourceResponse2\x93\x1d\n" +
+	"\x1cDeleteStudioResourceResponse2\xce \n" +
 	"\x0eControlService\x12\x86\x01\n" +
 	"\rListFunctions\x12).filigree.control.v1.ListFunctionsRequest\x1a*.filigree.control.v1.ListFunctionsResponse\"\x1e\xea\xe0\x18\x05\n" +
-	"\x03\x01\x02\x03\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/functions\x12\x99\x01\n" +
+	"\x03\x01\x02\x03\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/functions\x12}\n" +
+	"\vListWorkers\x12'.filigree.control.v1.ListWorkersRequest\x1a(.filigree.control.v1.ListWorkersResponse\"\x1b\xea\xe0\x18\x04\n" +
+	"\x02\x02\x03\x82\xd3\xe4\x93\x02\r\x12\v/v1/workers\x12\x97\x01\n" +
+	"\vDrainWorker\x12'.filigree.control.v1.DrainWorkerRequest\x1a(.filigree.control.v1.DrainWorkerResponse\"5\xea\xe0\x18\x04\n" +
+	"\x02\x02\x03\x82\xd3\xe4\x93\x02':\x01*b\x06worker\"\x1a/v1/workers/{worker}:drain\x12\x9f\x01\n" +
+	"\rUndrainWorker\x12).filigree.control.v1.UndrainWorkerRequest\x1a*.filigree.control.v1.UndrainWorkerResponse\"7\xea\xe0\x18\x04\n" +
+	"\x02\x02\x03\x82\xd3\xe4\x93\x02):\x01*b\x06worker\"\x1c/v1/workers/{worker}:undrain\x12\x99\x01\n" +
 	"\rPauseFunction\x12).filigree.control.v1.PauseFunctionRequest\x1a*.filigree.control.v1.PauseFunctionResponse\"1\xea\xe0\x18\x04\n" +
 	"\x02\x02\x03\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/functions/{function}:pause\x12\x9d\x01\n" +
 	"\x0eResumeFunction\x12*.filigree.control.v1.ResumeFunctionRequest\x1a+.filigree.control.v1.ResumeFunctionResponse\"2\xea\xe0\x18\x04\n" +
@@ -3122,147 +3608,167 @@ func file_filigree_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_filigree_control_v1_control_proto_rawDescData
 }
 
-var file_filigree_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_filigree_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_filigree_control_v1_control_proto_goTypes = []any{
 	(*Function)(nil),                     // 0: filigree.control.v1.Function
 	(*FunctionWorker)(nil),               // 1: filigree.control.v1.FunctionWorker
 	(*ListFunctionsRequest)(nil),         // 2: filigree.control.v1.ListFunctionsRequest
 	(*ListFunctionsResponse)(nil),        // 3: filigree.control.v1.ListFunctionsResponse
-	(*PauseFunctionRequest)(nil),         // 4: filigree.control.v1.PauseFunctionRequest
-	(*PauseFunctionResponse)(nil),        // 5: filigree.control.v1.PauseFunctionResponse
-	(*ResumeFunctionRequest)(nil),        // 6: filigree.control.v1.ResumeFunctionRequest
-	(*ResumeFunctionResponse)(nil),       // 7: filigree.control.v1.ResumeFunctionResponse
-	(*PauseProductionRequest)(nil),       // 8: filigree.control.v1.PauseProductionRequest
-	(*PauseProductionResponse)(nil),      // 9: filigree.control.v1.PauseProductionResponse
-	(*ResumeProductionRequest)(nil),      // 10: filigree.control.v1.ResumeProductionRequest
-	(*ResumeProductionResponse)(nil),     // 11: filigree.control.v1.ResumeProductionResponse
-	(*SetWeightRequest)(nil),             // 12: filigree.control.v1.SetWeightRequest
-	(*SetWeightResponse)(nil),            // 13: filigree.control.v1.SetWeightResponse
-	(*Quota)(nil),                        // 14: filigree.control.v1.Quota
-	(*SetQuotaRequest)(nil),              // 15: filigree.control.v1.SetQuotaRequest
-	(*SetQuotaResponse)(nil),             // 16: filigree.control.v1.SetQuotaResponse
-	(*GetQuotaRequest)(nil),              // 17: filigree.control.v1.GetQuotaRequest
-	(*GetQuotaResponse)(nil),             // 18: filigree.control.v1.GetQuotaResponse
-	(*GetPausesRequest)(nil),             // 19: filigree.control.v1.GetPausesRequest
-	(*Pause)(nil),                        // 20: filigree.control.v1.Pause
-	(*Weight)(nil),                       // 21: filigree.control.v1.Weight
-	(*GetPausesResponse)(nil),            // 22: filigree.control.v1.GetPausesResponse
-	(*Limit)(nil),                        // 23: filigree.control.v1.Limit
-	(*Resource)(nil),                     // 24: filigree.control.v1.Resource
-	(*ResourceTaskRequest)(nil),          // 25: filigree.control.v1.ResourceTaskRequest
-	(*ResourceTaskResponse)(nil),         // 26: filigree.control.v1.ResourceTaskResponse
-	(*SetLimitRequest)(nil),              // 27: filigree.control.v1.SetLimitRequest
-	(*SetLimitResponse)(nil),             // 28: filigree.control.v1.SetLimitResponse
-	(*ListLimitsRequest)(nil),            // 29: filigree.control.v1.ListLimitsRequest
-	(*ListLimitsResponse)(nil),           // 30: filigree.control.v1.ListLimitsResponse
-	(*DeleteLimitRequest)(nil),           // 31: filigree.control.v1.DeleteLimitRequest
-	(*DeleteLimitResponse)(nil),          // 32: filigree.control.v1.DeleteLimitResponse
-	(*PutResourceRequest)(nil),           // 33: filigree.control.v1.PutResourceRequest
-	(*PutResourceResponse)(nil),          // 34: filigree.control.v1.PutResourceResponse
-	(*ListResourcesRequest)(nil),         // 35: filigree.control.v1.ListResourcesRequest
-	(*ListResourcesResponse)(nil),        // 36: filigree.control.v1.ListResourcesResponse
-	(*ResetResourceRequest)(nil),         // 37: filigree.control.v1.ResetResourceRequest
-	(*ResetResourceResponse)(nil),        // 38: filigree.control.v1.ResetResourceResponse
-	(*DeleteResourceRequest)(nil),        // 39: filigree.control.v1.DeleteResourceRequest
-	(*DeleteResourceResponse)(nil),       // 40: filigree.control.v1.DeleteResourceResponse
-	(*SetStudioLimitRequest)(nil),        // 41: filigree.control.v1.SetStudioLimitRequest
-	(*SetStudioLimitResponse)(nil),       // 42: filigree.control.v1.SetStudioLimitResponse
-	(*ListStudioLimitsRequest)(nil),      // 43: filigree.control.v1.ListStudioLimitsRequest
-	(*ListStudioLimitsResponse)(nil),     // 44: filigree.control.v1.ListStudioLimitsResponse
-	(*DeleteStudioLimitRequest)(nil),     // 45: filigree.control.v1.DeleteStudioLimitRequest
-	(*DeleteStudioLimitResponse)(nil),    // 46: filigree.control.v1.DeleteStudioLimitResponse
-	(*PutStudioResourceRequest)(nil),     // 47: filigree.control.v1.PutStudioResourceRequest
-	(*PutStudioResourceResponse)(nil),    // 48: filigree.control.v1.PutStudioResourceResponse
-	(*ListStudioResourcesRequest)(nil),   // 49: filigree.control.v1.ListStudioResourcesRequest
-	(*ListStudioResourcesResponse)(nil),  // 50: filigree.control.v1.ListStudioResourcesResponse
-	(*ResetStudioResourceRequest)(nil),   // 51: filigree.control.v1.ResetStudioResourceRequest
-	(*ResetStudioResourceResponse)(nil),  // 52: filigree.control.v1.ResetStudioResourceResponse
-	(*DeleteStudioResourceRequest)(nil),  // 53: filigree.control.v1.DeleteStudioResourceRequest
-	(*DeleteStudioResourceResponse)(nil), // 54: filigree.control.v1.DeleteStudioResourceResponse
-	(*durationpb.Duration)(nil),          // 55: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),        // 56: google.protobuf.Timestamp
+	(*Worker)(nil),                       // 4: filigree.control.v1.Worker
+	(*WorkerTask)(nil),                   // 5: filigree.control.v1.WorkerTask
+	(*ListWorkersRequest)(nil),           // 6: filigree.control.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),          // 7: filigree.control.v1.ListWorkersResponse
+	(*DrainWorkerRequest)(nil),           // 8: filigree.control.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),          // 9: filigree.control.v1.DrainWorkerResponse
+	(*UndrainWorkerRequest)(nil),         // 10: filigree.control.v1.UndrainWorkerRequest
+	(*UndrainWorkerResponse)(nil),        // 11: filigree.control.v1.UndrainWorkerResponse
+	(*PauseFunctionRequest)(nil),         // 12: filigree.control.v1.PauseFunctionRequest
+	(*PauseFunctionResponse)(nil),        // 13: filigree.control.v1.PauseFunctionResponse
+	(*ResumeFunctionRequest)(nil),        // 14: filigree.control.v1.ResumeFunctionRequest
+	(*ResumeFunctionResponse)(nil),       // 15: filigree.control.v1.ResumeFunctionResponse
+	(*PauseProductionRequest)(nil),       // 16: filigree.control.v1.PauseProductionRequest
+	(*PauseProductionResponse)(nil),      // 17: filigree.control.v1.PauseProductionResponse
+	(*ResumeProductionRequest)(nil),      // 18: filigree.control.v1.ResumeProductionRequest
+	(*ResumeProductionResponse)(nil),     // 19: filigree.control.v1.ResumeProductionResponse
+	(*SetWeightRequest)(nil),             // 20: filigree.control.v1.SetWeightRequest
+	(*SetWeightResponse)(nil),            // 21: filigree.control.v1.SetWeightResponse
+	(*Quota)(nil),                        // 22: filigree.control.v1.Quota
+	(*SetQuotaRequest)(nil),              // 23: filigree.control.v1.SetQuotaRequest
+	(*SetQuotaResponse)(nil),             // 24: filigree.control.v1.SetQuotaResponse
+	(*GetQuotaRequest)(nil),              // 25: filigree.control.v1.GetQuotaRequest
+	(*GetQuotaResponse)(nil),             // 26: filigree.control.v1.GetQuotaResponse
+	(*GetPausesRequest)(nil),             // 27: filigree.control.v1.GetPausesRequest
+	(*Pause)(nil),                        // 28: filigree.control.v1.Pause
+	(*Weight)(nil),                       // 29: filigree.control.v1.Weight
+	(*GetPausesResponse)(nil),            // 30: filigree.control.v1.GetPausesResponse
+	(*Limit)(nil),                        // 31: filigree.control.v1.Limit
+	(*Resource)(nil),                     // 32: filigree.control.v1.Resource
+	(*ResourceTaskRequest)(nil),          // 33: filigree.control.v1.ResourceTaskRequest
+	(*ResourceTaskResponse)(nil),         // 34: filigree.control.v1.ResourceTaskResponse
+	(*SetLimitRequest)(nil),              // 35: filigree.control.v1.SetLimitRequest
+	(*SetLimitResponse)(nil),             // 36: filigree.control.v1.SetLimitResponse
+	(*ListLimitsRequest)(nil),            // 37: filigree.control.v1.ListLimitsRequest
+	(*ListLimitsResponse)(nil),           // 38: filigree.control.v1.ListLimitsResponse
+	(*DeleteLimitRequest)(nil),           // 39: filigree.control.v1.DeleteLimitRequest
+	(*DeleteLimitResponse)(nil),          // 40: filigree.control.v1.DeleteLimitResponse
+	(*PutResourceRequest)(nil),           // 41: filigree.control.v1.PutResourceRequest
+	(*PutResourceResponse)(nil),          // 42: filigree.control.v1.PutResourceResponse
+	(*ListResourcesRequest)(nil),         // 43: filigree.control.v1.ListResourcesRequest
+	(*ListResourcesResponse)(nil),        // 44: filigree.control.v1.ListResourcesResponse
+	(*ResetResourceRequest)(nil),         // 45: filigree.control.v1.ResetResourceRequest
+	(*ResetResourceResponse)(nil),        // 46: filigree.control.v1.ResetResourceResponse
+	(*DeleteResourceRequest)(nil),        // 47: filigree.control.v1.DeleteResourceRequest
+	(*DeleteResourceResponse)(nil),       // 48: filigree.control.v1.DeleteResourceResponse
+	(*SetStudioLimitRequest)(nil),        // 49: filigree.control.v1.SetStudioLimitRequest
+	(*SetStudioLimitResponse)(nil),       // 50: filigree.control.v1.SetStudioLimitResponse
+	(*ListStudioLimitsRequest)(nil),      // 51: filigree.control.v1.ListStudioLimitsRequest
+	(*ListStudioLimitsResponse)(nil),     // 52: filigree.control.v1.ListStudioLimitsResponse
+	(*DeleteStudioLimitRequest)(nil),     // 53: filigree.control.v1.DeleteStudioLimitRequest
+	(*DeleteStudioLimitResponse)(nil),    // 54: filigree.control.v1.DeleteStudioLimitResponse
+	(*PutStudioResourceRequest)(nil),     // 55: filigree.control.v1.PutStudioResourceRequest
+	(*PutStudioResourceResponse)(nil),    // 56: filigree.control.v1.PutStudioResourceResponse
+	(*ListStudioResourcesRequest)(nil),   // 57: filigree.control.v1.ListStudioResourcesRequest
+	(*ListStudioResourcesResponse)(nil),  // 58: filigree.control.v1.ListStudioResourcesResponse
+	(*ResetStudioResourceRequest)(nil),   // 59: filigree.control.v1.ResetStudioResourceRequest
+	(*ResetStudioResourceResponse)(nil),  // 60: filigree.control.v1.ResetStudioResourceResponse
+	(*DeleteStudioResourceRequest)(nil),  // 61: filigree.control.v1.DeleteStudioResourceRequest
+	(*DeleteStudioResourceResponse)(nil), // 62: filigree.control.v1.DeleteStudioResourceResponse
+	(*durationpb.Duration)(nil),          // 63: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),        // 64: google.protobuf.Timestamp
 }
 var file_filigree_control_v1_control_proto_depIdxs = []int32{
-	55, // 0: filigree.control.v1.Function.oldest:type_name -> google.protobuf.Duration
+	63, // 0: filigree.control.v1.Function.oldest:type_name -> google.protobuf.Duration
 	1,  // 1: filigree.control.v1.Function.workers:type_name -> filigree.control.v1.FunctionWorker
-	56, // 2: filigree.control.v1.FunctionWorker.seen_at:type_name -> google.protobuf.Timestamp
+	64, // 2: filigree.control.v1.FunctionWorker.seen_at:type_name -> google.protobuf.Timestamp
 	0,  // 3: filigree.control.v1.ListFunctionsResponse.functions:type_name -> filigree.control.v1.Function
-	14, // 4: filigree.control.v1.SetQuotaRequest.quota:type_name -> filigree.control.v1.Quota
-	14, // 5: filigree.control.v1.SetQuotaResponse.quota:type_name -> filigree.control.v1.Quota
-	14, // 6: filigree.control.v1.GetQuotaResponse.quota:type_name -> filigree.control.v1.Quota
-	20, // 7: filigree.control.v1.GetPausesResponse.pauses:type_name -> filigree.control.v1.Pause
-	21, // 8: filigree.control.v1.GetPausesResponse.weights:type_name -> filigree.control.v1.Weight
-	23, // 9: filigree.control.v1.Resource.limit:type_name -> filigree.control.v1.Limit
-	55, // 10: filigree.control.v1.Resource.breaker_open:type_name -> google.protobuf.Duration
-	55, // 11: filigree.control.v1.Resource.check_every:type_name -> google.protobuf.Duration
-	55, // 12: filigree.control.v1.Resource.idle_timeout:type_name -> google.protobuf.Duration
-	56, // 13: filigree.control.v1.Resource.blocked_until:type_name -> google.protobuf.Timestamp
-	56, // 14: filigree.control.v1.Resource.checked_at:type_name -> google.protobuf.Timestamp
-	23, // 15: filigree.control.v1.SetLimitRequest.limit:type_name -> filigree.control.v1.Limit
-	23, // 16: filigree.control.v1.SetLimitResponse.limit:type_name -> filigree.control.v1.Limit
-	23, // 17: filigree.control.v1.ListLimitsResponse.limits:type_name -> filigree.control.v1.Limit
-	24, // 18: filigree.control.v1.PutResourceRequest.resource:type_name -> filigree.control.v1.Resource
-	24, // 19: filigree.control.v1.PutResourceResponse.resource:type_name -> filigree.control.v1.Resource
-	24, // 20: filigree.control.v1.ListResourcesResponse.resources:type_name -> filigree.control.v1.Resource
-	24, // 21: filigree.control.v1.ResetResourceResponse.resource:type_name -> filigree.control.v1.Resource
-	23, // 22: filigree.control.v1.SetStudioLimitRequest.limit:type_name -> filigree.control.v1.Limit
-	23, // 23: filigree.control.v1.SetStudioLimitResponse.limit:type_name -> filigree.control.v1.Limit
-	23, // 24: filigree.control.v1.ListStudioLimitsResponse.limits:type_name -> filigree.control.v1.Limit
-	24, // 25: filigree.control.v1.PutStudioResourceRequest.resource:type_name -> filigree.control.v1.Resource
-	24, // 26: filigree.control.v1.PutStudioResourceResponse.resource:type_name -> filigree.control.v1.Resource
-	24, // 27: filigree.control.v1.ListStudioResourcesResponse.resources:type_name -> filigree.control.v1.Resource
-	24, // 28: filigree.control.v1.ResetStudioResourceResponse.resource:type_name -> filigree.control.v1.Resource
-	2,  // 29: filigree.control.v1.ControlService.ListFunctions:input_type -> filigree.control.v1.ListFunctionsRequest
-	4,  // 30: filigree.control.v1.ControlService.PauseFunction:input_type -> filigree.control.v1.PauseFunctionRequest
-	6,  // 31: filigree.control.v1.ControlService.ResumeFunction:input_type -> filigree.control.v1.ResumeFunctionRequest
-	8,  // 32: filigree.control.v1.ControlService.PauseProduction:input_type -> filigree.control.v1.PauseProductionRequest
-	10, // 33: filigree.control.v1.ControlService.ResumeProduction:input_type -> filigree.control.v1.ResumeProductionRequest
-	12, // 34: filigree.control.v1.ControlService.SetWeight:input_type -> filigree.control.v1.SetWeightRequest
-	15, // 35: filigree.control.v1.ControlService.SetQuota:input_type -> filigree.control.v1.SetQuotaRequest
-	17, // 36: filigree.control.v1.ControlService.GetQuota:input_type -> filigree.control.v1.GetQuotaRequest
-	19, // 37: filigree.control.v1.ControlService.GetPauses:input_type -> filigree.control.v1.GetPausesRequest
-	27, // 38: filigree.control.v1.ControlService.SetLimit:input_type -> filigree.control.v1.SetLimitRequest
-	29, // 39: filigree.control.v1.ControlService.ListLimits:input_type -> filigree.control.v1.ListLimitsRequest
-	31, // 40: filigree.control.v1.ControlService.DeleteLimit:input_type -> filigree.control.v1.DeleteLimitRequest
-	33, // 41: filigree.control.v1.ControlService.PutResource:input_type -> filigree.control.v1.PutResourceRequest
-	35, // 42: filigree.control.v1.ControlService.ListResources:input_type -> filigree.control.v1.ListResourcesRequest
-	37, // 43: filigree.control.v1.ControlService.ResetResource:input_type -> filigree.control.v1.ResetResourceRequest
-	39, // 44: filigree.control.v1.ControlService.DeleteResource:input_type -> filigree.control.v1.DeleteResourceRequest
-	41, // 45: filigree.control.v1.ControlService.SetStudioLimit:input_type -> filigree.control.v1.SetStudioLimitRequest
-	43, // 46: filigree.control.v1.ControlService.ListStudioLimits:input_type -> filigree.control.v1.ListStudioLimitsRequest
-	45, // 47: filigree.control.v1.ControlService.DeleteStudioLimit:input_type -> filigree.control.v1.DeleteStudioLimitRequest
-	47, // 48: filigree.control.v1.ControlService.PutStudioResource:input_type -> filigree.control.v1.PutStudioResourceRequest
-	49, // 49: filigree.control.v1.ControlService.ListStudioResources:input_type -> filigree.control.v1.ListStudioResourcesRequest
-	51, // 50: filigree.control.v1.ControlService.ResetStudioResource:input_type -> filigree.control.v1.ResetStudioResourceRequest
-	53, // 51: filigree.control.v1.ControlService.DeleteStudioResource:input_type -> filigree.control.v1.DeleteStudioResourceRequest
-	3,  // 52: filigree.control.v1.ControlService.ListFunctions:output_type -> filigree.control.v1.ListFunctionsResponse
-	5,  // 53: filigree.control.v1.ControlService.PauseFunction:output_type -> filigree.control.v1.PauseFunctionResponse
-	7,  // 54: filigree.control.v1.ControlService.ResumeFunction:output_type -> filigree.control.v1.ResumeFunctionResponse
-	9,  // 55: filigree.control.v1.ControlService.PauseProduction:output_type -> filigree.control.v1.PauseProductionResponse
-	11, // 56: filigree.control.v1.ControlService.ResumeProduction:output_type -> filigree.control.v1.ResumeProductionResponse
-	13, // 57: filigree.control.v1.ControlService.SetWeight:output_type -> filigree.control.v1.SetWeightResponse
-	16, // 58: filigree.control.v1.ControlService.SetQuota:output_type -> filigree.control.v1.SetQuotaResponse
-	18, // 59: filigree.control.v1.ControlService.GetQuota:output_type -> filigree.control.v1.GetQuotaResponse
-	22, // 60: filigree.control.v1.ControlService.GetPauses:output_type -> filigree.control.v1.GetPausesResponse
-	28, // 61: filigree.control.v1.ControlService.SetLimit:output_type -> filigree.control.v1.SetLimitResponse
-	30, // 62: filigree.control.v1.ControlService.ListLimits:output_type -> filigree.control.v1.ListLimitsResponse
-	32, // 63: filigree.control.v1.ControlService.DeleteLimit:output_type -> filigree.control.v1.DeleteLimitResponse
-	34, // 64: filigree.control.v1.ControlService.PutResource:output_type -> filigree.control.v1.PutResourceResponse
-	36, // 65: filigree.control.v1.ControlService.ListResources:output_type -> filigree.control.v1.ListResourcesResponse
-	38, // 66: filigree.control.v1.ControlService.ResetResource:output_type -> filigree.control.v1.ResetResourceResponse
-	40, // 67: filigree.control.v1.ControlService.DeleteResource:output_type -> filigree.control.v1.DeleteResourceResponse
-	42, // 68: filigree.control.v1.ControlService.SetStudioLimit:output_type -> filigree.control.v1.SetStudioLimitResponse
-	44, // 69: filigree.control.v1.ControlService.ListStudioLimits:output_type -> filigree.control.v1.ListStudioLimitsResponse
-	46, // 70: filigree.control.v1.ControlService.DeleteStudioLimit:output_type -> filigree.control.v1.DeleteStudioLimitResponse
-	48, // 71: filigree.control.v1.ControlService.PutStudioResource:output_type -> filigree.control.v1.PutStudioResourceResponse
-	50, // 72: filigree.control.v1.ControlService.ListStudioResources:output_type -> filigree.control.v1.ListStudioResourcesResponse
-	52, // 73: filigree.control.v1.ControlService.ResetStudioResource:output_type -> filigree.control.v1.ResetStudioResourceResponse
-	54, // 74: filigree.control.v1.ControlService.DeleteStudioResource:output_type -> filigree.control.v1.DeleteStudioResourceResponse
-	52, // [52:75] is the sub-list for method output_type
-	29, // [29:52] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	64, // 4: filigree.control.v1.Worker.seen_at:type_name -> google.protobuf.Timestamp
+	5,  // 5: filigree.control.v1.Worker.tasks:type_name -> filigree.control.v1.WorkerTask
+	64, // 6: filigree.control.v1.WorkerTask.since:type_name -> google.protobuf.Timestamp
+	4,  // 7: filigree.control.v1.ListWorkersResponse.workers:type_name -> filigree.control.v1.Worker
+	4,  // 8: filigree.control.v1.DrainWorkerResponse.worker:type_name -> filigree.control.v1.Worker
+	4,  // 9: filigree.control.v1.UndrainWorkerResponse.worker:type_name -> filigree.control.v1.Worker
+	22, // 10: filigree.control.v1.SetQuotaRequest.quota:type_name -> filigree.control.v1.Quota
+	22, // 11: filigree.control.v1.SetQuotaResponse.quota:type_name -> filigree.control.v1.Quota
+	22, // 12: filigree.control.v1.GetQuotaResponse.quota:type_name -> filigree.control.v1.Quota
+	28, // 13: filigree.control.v1.GetPausesResponse.pauses:type_name -> filigree.control.v1.Pause
+	29, // 14: filigree.control.v1.GetPausesResponse.weights:type_name -> filigree.control.v1.Weight
+	31, // 15: filigree.control.v1.Resource.limit:type_name -> filigree.control.v1.Limit
+	63, // 16: filigree.control.v1.Resource.breaker_open:type_name -> google.protobuf.Duration
+	63, // 17: filigree.control.v1.Resource.check_every:type_name -> google.protobuf.Duration
+	63, // 18: filigree.control.v1.Resource.idle_timeout:type_name -> google.protobuf.Duration
+	64, // 19: filigree.control.v1.Resource.blocked_until:type_name -> google.protobuf.Timestamp
+	64, // 20: filigree.control.v1.Resource.checked_at:type_name -> google.protobuf.Timestamp
+	31, // 21: filigree.control.v1.SetLimitRequest.limit:type_name -> filigree.control.v1.Limit
+	31, // 22: filigree.control.v1.SetLimitResponse.limit:type_name -> filigree.control.v1.Limit
+	31, // 23: filigree.control.v1.ListLimitsResponse.limits:type_name -> filigree.control.v1.Limit
+	32, // 24: filigree.control.v1.PutResourceRequest.resource:type_name -> filigree.control.v1.Resource
+	32, // 25: filigree.control.v1.PutResourceResponse.resource:type_name -> filigree.control.v1.Resource
+	32, // 26: filigree.control.v1.ListResourcesResponse.resources:type_name -> filigree.control.v1.Resource
+	32, // 27: filigree.control.v1.ResetResourceResponse.resource:type_name -> filigree.control.v1.Resource
+	31, // 28: filigree.control.v1.SetStudioLimitRequest.limit:type_name -> filigree.control.v1.Limit
+	31, // 29: filigree.control.v1.SetStudioLimitResponse.limit:type_name -> filigree.control.v1.Limit
+	31, // 30: filigree.control.v1.ListStudioLimitsResponse.limits:type_name -> filigree.control.v1.Limit
+	32, // 31: filigree.control.v1.PutStudioResourceRequest.resource:type_name -> filigree.control.v1.Resource
+	32, // 32: filigree.control.v1.PutStudioResourceResponse.resource:type_name -> filigree.control.v1.Resource
+	32, // 33: filigree.control.v1.ListStudioResourcesResponse.resources:type_name -> filigree.control.v1.Resource
+	32, // 34: filigree.control.v1.ResetStudioResourceResponse.resource:type_name -> filigree.control.v1.Resource
+	2,  // 35: filigree.control.v1.ControlService.ListFunctions:input_type -> filigree.control.v1.ListFunctionsRequest
+	6,  // 36: filigree.control.v1.ControlService.ListWorkers:input_type -> filigree.control.v1.ListWorkersRequest
+	8,  // 37: filigree.control.v1.ControlService.DrainWorker:input_type -> filigree.control.v1.DrainWorkerRequest
+	10, // 38: filigree.control.v1.ControlService.UndrainWorker:input_type -> filigree.control.v1.UndrainWorkerRequest
+	12, // 39: filigree.control.v1.ControlService.PauseFunction:input_type -> filigree.control.v1.PauseFunctionRequest
+	14, // 40: filigree.control.v1.ControlService.ResumeFunction:input_type -> filigree.control.v1.ResumeFunctionRequest
+	16, // 41: filigree.control.v1.ControlService.PauseProduction:input_type -> filigree.control.v1.PauseProductionRequest
+	18, // 42: filigree.control.v1.ControlService.ResumeProduction:input_type -> filigree.control.v1.ResumeProductionRequest
+	20, // 43: filigree.control.v1.ControlService.SetWeight:input_type -> filigree.control.v1.SetWeightRequest
+	23, // 44: filigree.control.v1.ControlService.SetQuota:input_type -> filigree.control.v1.SetQuotaRequest
+	25, // 45: filigree.control.v1.ControlService.GetQuota:input_type -> filigree.control.v1.GetQuotaRequest
+	27, // 46: filigree.control.v1.ControlService.GetPauses:input_type -> filigree.control.v1.GetPausesRequest
+	35, // 47: filigree.control.v1.ControlService.SetLimit:input_type -> filigree.control.v1.SetLimitRequest
+	37, // 48: filigree.control.v1.ControlService.ListLimits:input_type -> filigree.control.v1.ListLimitsRequest
+	39, // 49: filigree.control.v1.ControlService.DeleteLimit:input_type -> filigree.control.v1.DeleteLimitRequest
+	41, // 50: filigree.control.v1.ControlService.PutResource:input_type -> filigree.control.v1.PutResourceRequest
+	43, // 51: filigree.control.v1.ControlService.ListResources:input_type -> filigree.control.v1.ListResourcesRequest
+	45, // 52: filigree.control.v1.ControlService.ResetResource:input_type -> filigree.control.v1.ResetResourceRequest
+	47, // 53: filigree.control.v1.ControlService.DeleteResource:input_type -> filigree.control.v1.DeleteResourceRequest
+	49, // 54: filigree.control.v1.ControlService.SetStudioLimit:input_type -> filigree.control.v1.SetStudioLimitRequest
+	51, // 55: filigree.control.v1.ControlService.ListStudioLimits:input_type -> filigree.control.v1.ListStudioLimitsRequest
+	53, // 56: filigree.control.v1.ControlService.DeleteStudioLimit:input_type -> filigree.control.v1.DeleteStudioLimitRequest
+	55, // 57: filigree.control.v1.ControlService.PutStudioResource:input_type -> filigree.control.v1.PutStudioResourceRequest
+	57, // 58: filigree.control.v1.ControlService.ListStudioResources:input_type -> filigree.control.v1.ListStudioResourcesRequest
+	59, // 59: filigree.control.v1.ControlService.ResetStudioResource:input_type -> filigree.control.v1.ResetStudioResourceRequest
+	61, // 60: filigree.control.v1.ControlService.DeleteStudioResource:input_type -> filigree.control.v1.DeleteStudioResourceRequest
+	3,  // 61: filigree.control.v1.ControlService.ListFunctions:output_type -> filigree.control.v1.ListFunctionsResponse
+	7,  // 62: filigree.control.v1.ControlService.ListWorkers:output_type -> filigree.control.v1.ListWorkersResponse
+	9,  // 63: filigree.control.v1.ControlService.DrainWorker:output_type -> filigree.control.v1.DrainWorkerResponse
+	11, // 64: filigree.control.v1.ControlService.UndrainWorker:output_type -> filigree.control.v1.UndrainWorkerResponse
+	13, // 65: filigree.control.v1.ControlService.PauseFunction:output_type -> filigree.control.v1.PauseFunctionResponse
+	15, // 66: filigree.control.v1.ControlService.ResumeFunction:output_type -> filigree.control.v1.ResumeFunctionResponse
+	17, // 67: filigree.control.v1.ControlService.PauseProduction:output_type -> filigree.control.v1.PauseProductionResponse
+	19, // 68: filigree.control.v1.ControlService.ResumeProduction:output_type -> filigree.control.v1.ResumeProductionResponse
+	21, // 69: filigree.control.v1.ControlService.SetWeight:output_type -> filigree.control.v1.SetWeightResponse
+	24, // 70: filigree.control.v1.ControlService.SetQuota:output_type -> filigree.control.v1.SetQuotaResponse
+	26, // 71: filigree.control.v1.ControlService.GetQuota:output_type -> filigree.control.v1.GetQuotaResponse
+	30, // 72: filigree.control.v1.ControlService.GetPauses:output_type -> filigree.control.v1.GetPausesResponse
+	36, // 73: filigree.control.v1.ControlService.SetLimit:output_type -> filigree.control.v1.SetLimitResponse
+	38, // 74: filigree.control.v1.ControlService.ListLimits:output_type -> filigree.control.v1.ListLimitsResponse
+	40, // 75: filigree.control.v1.ControlService.DeleteLimit:output_type -> filigree.control.v1.DeleteLimitResponse
+	42, // 76: filigree.control.v1.ControlService.PutResource:output_type -> filigree.control.v1.PutResourceResponse
+	44, // 77: filigree.control.v1.ControlService.ListResources:output_type -> filigree.control.v1.ListResourcesResponse
+	46, // 78: filigree.control.v1.ControlService.ResetResource:output_type -> filigree.control.v1.ResetResourceResponse
+	48, // 79: filigree.control.v1.ControlService.DeleteResource:output_type -> filigree.control.v1.DeleteResourceResponse
+	50, // 80: filigree.control.v1.ControlService.SetStudioLimit:output_type -> filigree.control.v1.SetStudioLimitResponse
+	52, // 81: filigree.control.v1.ControlService.ListStudioLimits:output_type -> filigree.control.v1.ListStudioLimitsResponse
+	54, // 82: filigree.control.v1.ControlService.DeleteStudioLimit:output_type -> filigree.control.v1.DeleteStudioLimitResponse
+	56, // 83: filigree.control.v1.ControlService.PutStudioResource:output_type -> filigree.control.v1.PutStudioResourceResponse
+	58, // 84: filigree.control.v1.ControlService.ListStudioResources:output_type -> filigree.control.v1.ListStudioResourcesResponse
+	60, // 85: filigree.control.v1.ControlService.ResetStudioResource:output_type -> filigree.control.v1.ResetStudioResourceResponse
+	62, // 86: filigree.control.v1.ControlService.DeleteStudioResource:output_type -> filigree.control.v1.DeleteStudioResourceResponse
+	61, // [61:87] is the sub-list for method output_type
+	35, // [35:61] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_filigree_control_v1_control_proto_init() }
@@ -3270,14 +3776,14 @@ func file_filigree_control_v1_control_proto_init() {
 	if File_filigree_control_v1_control_proto != nil {
 		return
 	}
-	file_filigree_control_v1_control_proto_msgTypes[14].OneofWrappers = []any{}
+	file_filigree_control_v1_control_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_control_v1_control_proto_rawDesc), len(file_filigree_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   55,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

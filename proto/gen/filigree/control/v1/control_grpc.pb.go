@@ -20,6 +20,9 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	ControlService_ListFunctions_FullMethodName        = "/filigree.control.v1.ControlService/ListFunctions"
+	ControlService_ListWorkers_FullMethodName          = "/filigree.control.v1.ControlService/ListWorkers"
+	ControlService_DrainWorker_FullMethodName          = "/filigree.control.v1.ControlService/DrainWorker"
+	ControlService_UndrainWorker_FullMethodName        = "/filigree.control.v1.ControlService/UndrainWorker"
 	ControlService_PauseFunction_FullMethodName        = "/filigree.control.v1.ControlService/PauseFunction"
 	ControlService_ResumeFunction_FullMethodName       = "/filigree.control.v1.ControlService/ResumeFunction"
 	ControlService_PauseProduction_FullMethodName      = "/filigree.control.v1.ControlService/PauseProduction"
@@ -56,6 +59,14 @@ const (
 type ControlServiceClient interface {
 	// ListFunctions lists every function that has work or a worker: how much waits, since when, who serves it.
 	ListFunctions(ctx context.Context, in *ListFunctionsRequest, opts ...grpc.CallOption) (*ListFunctionsResponse, error)
+	// ListWorkers lists every worker that called within the last 30 s: what it serves, what it has, since when.
+	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
+	// DrainWorker hands a worker nothing new; what it has comes to its end. It holds while the worker is there, until
+	// UndrainWorker: a worker that leaves, or has not called for ten minutes, is forgotten with it. Draining again is
+	// harmless. A worker that is not there is WORKER_UNKNOWN.
+	DrainWorker(ctx context.Context, in *DrainWorkerRequest, opts ...grpc.CallOption) (*DrainWorkerResponse, error)
+	// UndrainWorker ends what DrainWorker began.
+	UndrainWorker(ctx context.Context, in *UndrainWorkerRequest, opts ...grpc.CallOption) (*UndrainWorkerResponse, error)
 	// PauseFunction stops handing out a function's steps, of one production or of all. Running ones come to their end.
 	PauseFunction(ctx context.Context, in *PauseFunctionRequest, opts ...grpc.CallOption) (*PauseFunctionResponse, error)
 	ResumeFunction(ctx context.Context, in *ResumeFunctionRequest, opts ...grpc.CallOption) (*ResumeFunctionResponse, error)
@@ -109,6 +120,36 @@ func (c *controlServiceClient) ListFunctions(ctx context.Context, in *ListFuncti
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFunctionsResponse)
 	err := c.cc.Invoke(ctx, ControlService_ListFunctions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListWorkersResponse)
+	err := c.cc.Invoke(ctx, ControlService_ListWorkers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) DrainWorker(ctx context.Context, in *DrainWorkerRequest, opts ...grpc.CallOption) (*DrainWorkerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainWorkerResponse)
+	err := c.cc.Invoke(ctx, ControlService_DrainWorker_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlServiceClient) UndrainWorker(ctx context.Context, in *UndrainWorkerRequest, opts ...grpc.CallOption) (*UndrainWorkerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UndrainWorkerResponse)
+	err := c.cc.Invoke(ctx, ControlService_UndrainWorker_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -347,6 +388,14 @@ func (c *controlServiceClient) DeleteStudioResource(ctx context.Context, in *Del
 type ControlServiceServer interface {
 	// ListFunctions lists every function that has work or a worker: how much waits, since when, who serves it.
 	ListFunctions(context.Context, *ListFunctionsRequest) (*ListFunctionsResponse, error)
+	// ListWorkers lists every worker that called within the last 30 s: what it serves, what it has, since when.
+	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
+	// DrainWorker hands a worker nothing new; what it has comes to its end. It holds while the worker is there, until
+	// UndrainWorker: a worker that leaves, or has not called for ten minutes, is forgotten with it. Draining again is
+	// harmless. A worker that is not there is WORKER_UNKNOWN.
+	DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error)
+	// UndrainWorker ends what DrainWorker began.
+	UndrainWorker(context.Context, *UndrainWorkerRequest) (*UndrainWorkerResponse, error)
 	// PauseFunction stops handing out a function's steps, of one production or of all. Running ones come to their end.
 	PauseFunction(context.Context, *PauseFunctionRequest) (*PauseFunctionResponse, error)
 	ResumeFunction(context.Context, *ResumeFunctionRequest) (*ResumeFunctionResponse, error)
@@ -398,6 +447,15 @@ type UnimplementedControlServiceServer struct{}
 
 func (UnimplementedControlServiceServer) ListFunctions(context.Context, *ListFunctionsRequest) (*ListFunctionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFunctions not implemented")
+}
+func (UnimplementedControlServiceServer) ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListWorkers not implemented")
+}
+func (UnimplementedControlServiceServer) DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DrainWorker not implemented")
+}
+func (UnimplementedControlServiceServer) UndrainWorker(context.Context, *UndrainWorkerRequest) (*UndrainWorkerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UndrainWorker not implemented")
 }
 func (UnimplementedControlServiceServer) PauseFunction(context.Context, *PauseFunctionRequest) (*PauseFunctionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PauseFunction not implemented")
@@ -500,6 +558,60 @@ func _ControlService_ListFunctions_Handler(srv interface{}, ctx context.Context,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ControlServiceServer).ListFunctions(ctx, req.(*ListFunctionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_ListWorkers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListWorkersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).ListWorkers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_ListWorkers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).ListWorkers(ctx, req.(*ListWorkersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_DrainWorker_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainWorkerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).DrainWorker(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_DrainWorker_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).DrainWorker(ctx, req.(*DrainWorkerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ControlService_UndrainWorker_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UndrainWorkerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServiceServer).UndrainWorker(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ControlService_UndrainWorker_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServiceServer).UndrainWorker(ctx, req.(*UndrainWorkerRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -910,6 +1022,18 @@ var ControlService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListFunctions",
 			Handler:    _ControlService_ListFunctions_Handler,
+		},
+		{
+			MethodName: "ListWorkers",
+			Handler:    _ControlService_ListWorkers_Handler,
+		},
+		{
+			MethodName: "DrainWorker",
+			Handler:    _ControlService_DrainWorker_Handler,
+		},
+		{
+			MethodName: "UndrainWorker",
+			Handler:    _ControlService_UndrainWorker_Handler,
 		},
 		{
 			MethodName: "PauseFunction",

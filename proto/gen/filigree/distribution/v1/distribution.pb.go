@@ -3641,6 +3641,129 @@ func (x *RevokeDistributionResponse) GetDistribution() *Distribution {
 	return nil
 }
 
+type RevokeRecipientRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
+	Distribution string                 `protobuf:"bytes,2,opt,name=distribution,proto3" json:"distribution,omitempty"`
+	// "<distribution>.r7"
+	Recipient     string `protobuf:"bytes,3,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeRecipientRequest) Reset() {
+	*x = RevokeRecipientRequest{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeRecipientRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeRecipientRequest) ProtoMessage() {}
+
+func (x *RevokeRecipientRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeRecipientRequest.ProtoReflect.Descriptor instead.
+func (*RevokeRecipientRequest) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *RevokeRecipientRequest) GetProduction() string {
+	if x != nil {
+		return x.Production
+	}
+	return ""
+}
+
+func (x *RevokeRecipientRequest) GetDistribution() string {
+	if x != nil {
+		return x.Distribution
+	}
+	return ""
+}
+
+func (x *RevokeRecipientRequest) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+type RevokeRecipientResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Links that this call ended.
+	LinksRevoked int32 `protobuf:"varint,1,opt,name=links_revoked,json=linksRevoked,proto3" json:"links_revoked,omitempty"`
+	// 1 if their copies went out as attachments, or were downloaded, and cannot be called back.
+	BeyondRecall  int32      `protobuf:"varint,2,opt,name=beyond_recall,json=beyondRecall,proto3" json:"beyond_recall,omitempty"`
+	Recipient     *Recipient `protobuf:"bytes,3,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeRecipientResponse) Reset() {
+	*x = RevokeRecipientResponse{}
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeRecipientResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeRecipientResponse) ProtoMessage() {}
+
+func (x *RevokeRecipientResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeRecipientResponse.ProtoReflect.Descriptor instead.
+func (*RevokeRecipientResponse) Descriptor() ([]byte, []int) {
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *RevokeRecipientResponse) GetLinksRevoked() int32 {
+	if x != nil {
+		return x.LinksRevoked
+	}
+	return 0
+}
+
+func (x *RevokeRecipientResponse) GetBeyondRecall() int32 {
+	if x != nil {
+		return x.BeyondRecall
+	}
+	return 0
+}
+
+func (x *RevokeRecipientResponse) GetRecipient() *Recipient {
+	if x != nil {
+		return x.Recipient
+	}
+	return nil
+}
+
 type WatchDistributionRequest struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Production   string                 `protobuf:"bytes,1,opt,name=production,proto3" json:"production,omitempty"`
@@ -3653,7 +3776,7 @@ type WatchDistributionRequest struct {
 
 func (x *WatchDistributionRequest) Reset() {
 	*x = WatchDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3665,7 +3788,7 @@ func (x *WatchDistributionRequest) String() string {
 func (*WatchDistributionRequest) ProtoMessage() {}
 
 func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[45]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3678,7 +3801,7 @@ func (x *WatchDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionRequest.ProtoReflect.Descriptor instead.
 func (*WatchDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{45}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WatchDistributionRequest) GetProduction() string {
@@ -3713,7 +3836,7 @@ type WatchDistributionResponse struct {
 
 func (x *WatchDistributionResponse) Reset() {
 	*x = WatchDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3725,7 +3848,7 @@ func (x *WatchDistributionResponse) String() string {
 func (*WatchDistributionResponse) ProtoMessage() {}
 
 func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[46]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3738,7 +3861,7 @@ func (x *WatchDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDistributionResponse.ProtoReflect.Descriptor instead.
 func (*WatchDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{46}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WatchDistributionResponse) GetCursor() string {
@@ -3769,7 +3892,7 @@ type GetArtifactRequest struct {
 
 func (x *GetArtifactRequest) Reset() {
 	*x = GetArtifactRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3781,7 +3904,7 @@ func (x *GetArtifactRequest) String() string {
 func (*GetArtifactRequest) ProtoMessage() {}
 
 func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[47]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3794,7 +3917,7 @@ func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactRequest.ProtoReflect.Descriptor instead.
 func (*GetArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{47}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetArtifactRequest) GetProduction() string {
@@ -3840,7 +3963,7 @@ type GetArtifactResponse struct {
 
 func (x *GetArtifactResponse) Reset() {
 	*x = GetArtifactResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3852,7 +3975,7 @@ func (x *GetArtifactResponse) String() string {
 func (*GetArtifactResponse) ProtoMessage() {}
 
 func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[48]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3865,7 +3988,7 @@ func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactResponse.ProtoReflect.Descriptor instead.
 func (*GetArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{48}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetArtifactResponse) GetKey() string {
@@ -3913,7 +4036,7 @@ type PauseDistributionRequest struct {
 
 func (x *PauseDistributionRequest) Reset() {
 	*x = PauseDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3925,7 +4048,7 @@ func (x *PauseDistributionRequest) String() string {
 func (*PauseDistributionRequest) ProtoMessage() {}
 
 func (x *PauseDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[49]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3938,7 +4061,7 @@ func (x *PauseDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDistributionRequest.ProtoReflect.Descriptor instead.
 func (*PauseDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{49}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *PauseDistributionRequest) GetProduction() string {
@@ -3964,7 +4087,7 @@ type PauseDistributionResponse struct {
 
 func (x *PauseDistributionResponse) Reset() {
 	*x = PauseDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3976,7 +4099,7 @@ func (x *PauseDistributionResponse) String() string {
 func (*PauseDistributionResponse) ProtoMessage() {}
 
 func (x *PauseDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[50]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3989,7 +4112,7 @@ func (x *PauseDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseDistributionResponse.ProtoReflect.Descriptor instead.
 func (*PauseDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{50}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *PauseDistributionResponse) GetDistribution() *Distribution {
@@ -4009,7 +4132,7 @@ type ResumeDistributionRequest struct {
 
 func (x *ResumeDistributionRequest) Reset() {
 	*x = ResumeDistributionRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4021,7 +4144,7 @@ func (x *ResumeDistributionRequest) String() string {
 func (*ResumeDistributionRequest) ProtoMessage() {}
 
 func (x *ResumeDistributionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[51]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4034,7 +4157,7 @@ func (x *ResumeDistributionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDistributionRequest.ProtoReflect.Descriptor instead.
 func (*ResumeDistributionRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{51}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ResumeDistributionRequest) GetProduction() string {
@@ -4060,7 +4183,7 @@ type ResumeDistributionResponse struct {
 
 func (x *ResumeDistributionResponse) Reset() {
 	*x = ResumeDistributionResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4072,7 +4195,7 @@ func (x *ResumeDistributionResponse) String() string {
 func (*ResumeDistributionResponse) ProtoMessage() {}
 
 func (x *ResumeDistributionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[52]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4085,7 +4208,7 @@ func (x *ResumeDistributionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeDistributionResponse.ProtoReflect.Descriptor instead.
 func (*ResumeDistributionResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{52}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ResumeDistributionResponse) GetDistribution() *Distribution {
@@ -4107,7 +4230,7 @@ type GetDistributionGraphRequest struct {
 
 func (x *GetDistributionGraphRequest) Reset() {
 	*x = GetDistributionGraphRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4119,7 +4242,7 @@ func (x *GetDistributionGraphRequest) String() string {
 func (*GetDistributionGraphRequest) ProtoMessage() {}
 
 func (x *GetDistributionGraphRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[53]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4132,7 +4255,7 @@ func (x *GetDistributionGraphRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionGraphRequest.ProtoReflect.Descriptor instead.
 func (*GetDistributionGraphRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{53}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *GetDistributionGraphRequest) GetProduction() string {
@@ -4165,7 +4288,7 @@ type GetDistributionGraphResponse struct {
 
 func (x *GetDistributionGraphResponse) Reset() {
 	*x = GetDistributionGraphResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4177,7 +4300,7 @@ func (x *GetDistributionGraphResponse) String() string {
 func (*GetDistributionGraphResponse) ProtoMessage() {}
 
 func (x *GetDistributionGraphResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[54]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4190,7 +4313,7 @@ func (x *GetDistributionGraphResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDistributionGraphResponse.ProtoReflect.Descriptor instead.
 func (*GetDistributionGraphResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{54}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetDistributionGraphResponse) GetText() string {
@@ -4230,7 +4353,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4242,7 +4365,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[55]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4255,7 +4378,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{55}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Batch) GetId() string {
@@ -4381,7 +4504,7 @@ type BatchFilter struct {
 
 func (x *BatchFilter) Reset() {
 	*x = BatchFilter{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4393,7 +4516,7 @@ func (x *BatchFilter) String() string {
 func (*BatchFilter) ProtoMessage() {}
 
 func (x *BatchFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[56]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4406,7 +4529,7 @@ func (x *BatchFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchFilter.ProtoReflect.Descriptor instead.
 func (*BatchFilter) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{56}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *BatchFilter) GetStates() []string {
@@ -4464,7 +4587,7 @@ type CreateBatchRequest struct {
 
 func (x *CreateBatchRequest) Reset() {
 	*x = CreateBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4476,7 +4599,7 @@ func (x *CreateBatchRequest) String() string {
 func (*CreateBatchRequest) ProtoMessage() {}
 
 func (x *CreateBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[57]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4489,7 +4612,7 @@ func (x *CreateBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBatchRequest.ProtoReflect.Descriptor instead.
 func (*CreateBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{57}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *CreateBatchRequest) GetProduction() string {
@@ -4529,7 +4652,7 @@ type CreateBatchResponse struct {
 
 func (x *CreateBatchResponse) Reset() {
 	*x = CreateBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4541,7 +4664,7 @@ func (x *CreateBatchResponse) String() string {
 func (*CreateBatchResponse) ProtoMessage() {}
 
 func (x *CreateBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[58]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4554,7 +4677,7 @@ func (x *CreateBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBatchResponse.ProtoReflect.Descriptor instead.
 func (*CreateBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{58}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CreateBatchResponse) GetBatch() *Batch {
@@ -4574,7 +4697,7 @@ type GetBatchRequest struct {
 
 func (x *GetBatchRequest) Reset() {
 	*x = GetBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4586,7 +4709,7 @@ func (x *GetBatchRequest) String() string {
 func (*GetBatchRequest) ProtoMessage() {}
 
 func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[59]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4599,7 +4722,7 @@ func (x *GetBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchRequest.ProtoReflect.Descriptor instead.
 func (*GetBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{59}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *GetBatchRequest) GetProduction() string {
@@ -4625,7 +4748,7 @@ type GetBatchResponse struct {
 
 func (x *GetBatchResponse) Reset() {
 	*x = GetBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4637,7 +4760,7 @@ func (x *GetBatchResponse) String() string {
 func (*GetBatchResponse) ProtoMessage() {}
 
 func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[60]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4650,7 +4773,7 @@ func (x *GetBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBatchResponse.ProtoReflect.Descriptor instead.
 func (*GetBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{60}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *GetBatchResponse) GetBatch() *Batch {
@@ -4671,7 +4794,7 @@ type ListBatchesRequest struct {
 
 func (x *ListBatchesRequest) Reset() {
 	*x = ListBatchesRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4683,7 +4806,7 @@ func (x *ListBatchesRequest) String() string {
 func (*ListBatchesRequest) ProtoMessage() {}
 
 func (x *ListBatchesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[61]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4696,7 +4819,7 @@ func (x *ListBatchesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBatchesRequest.ProtoReflect.Descriptor instead.
 func (*ListBatchesRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{61}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListBatchesRequest) GetProduction() string {
@@ -4730,7 +4853,7 @@ type ListBatchesResponse struct {
 
 func (x *ListBatchesResponse) Reset() {
 	*x = ListBatchesResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4742,7 +4865,7 @@ func (x *ListBatchesResponse) String() string {
 func (*ListBatchesResponse) ProtoMessage() {}
 
 func (x *ListBatchesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[62]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4755,7 +4878,7 @@ func (x *ListBatchesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBatchesResponse.ProtoReflect.Descriptor instead.
 func (*ListBatchesResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{62}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListBatchesResponse) GetBatches() []*Batch {
@@ -4782,7 +4905,7 @@ type PauseBatchRequest struct {
 
 func (x *PauseBatchRequest) Reset() {
 	*x = PauseBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4794,7 +4917,7 @@ func (x *PauseBatchRequest) String() string {
 func (*PauseBatchRequest) ProtoMessage() {}
 
 func (x *PauseBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[63]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4807,7 +4930,7 @@ func (x *PauseBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseBatchRequest.ProtoReflect.Descriptor instead.
 func (*PauseBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{63}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *PauseBatchRequest) GetProduction() string {
@@ -4833,7 +4956,7 @@ type PauseBatchResponse struct {
 
 func (x *PauseBatchResponse) Reset() {
 	*x = PauseBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[64]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4845,7 +4968,7 @@ func (x *PauseBatchResponse) String() string {
 func (*PauseBatchResponse) ProtoMessage() {}
 
 func (x *PauseBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[64]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4858,7 +4981,7 @@ func (x *PauseBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseBatchResponse.ProtoReflect.Descriptor instead.
 func (*PauseBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{64}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *PauseBatchResponse) GetBatch() *Batch {
@@ -4878,7 +5001,7 @@ type ResumeBatchRequest struct {
 
 func (x *ResumeBatchRequest) Reset() {
 	*x = ResumeBatchRequest{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[65]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4890,7 +5013,7 @@ func (x *ResumeBatchRequest) String() string {
 func (*ResumeBatchRequest) ProtoMessage() {}
 
 func (x *ResumeBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[65]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4903,7 +5026,7 @@ func (x *ResumeBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeBatchRequest.ProtoReflect.Descriptor instead.
 func (*ResumeBatchRequest) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{65}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ResumeBatchRequest) GetProduction() string {
@@ -4929,7 +5052,7 @@ type ResumeBatchResponse struct {
 
 func (x *ResumeBatchResponse) Reset() {
 	*x = ResumeBatchResponse{}
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[66]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4941,7 +5064,7 @@ func (x *ResumeBatchResponse) String() string {
 func (*ResumeBatchResponse) ProtoMessage() {}
 
 func (x *ResumeBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[66]
+	mi := &file_filigree_distribution_v1_distribution_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4954,7 +5077,7 @@ func (x *ResumeBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeBatchResponse.ProtoReflect.Descriptor instead.
 func (*ResumeBatchResponse) Descriptor() ([]byte, []int) {
-	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{66}
+	return file_filigree_distribution_v1_distribution_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ResumeBatchResponse) GetBatch() *Batch {
@@ -5339,7 +5462,17 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x1aRevokeDistributionResponse\x12#\n" +
 	"\rlinks_revoked\x18\x01 \x01(\x05R\flinksRevoked\x12#\n" +
 	"\rbeyond_recall\x18\x02 \x01(\x05R\fbeyondRecall\x12J\n" +
-	"\fdistribution\x18\x03 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\x93\x01\n" +
+	"\fdistribution\x18\x03 \x01(\v2&.filigree.distribution.v1.DistributionR\fdistribution\"\x9b\x01\n" +
+	"\x16RevokeRecipientRequest\x12)\n" +
+	"\n" +
+	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
+	"production\x12-\n" +
+	"\fdistribution\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\fdistribution\x12'\n" +
+	"\trecipient\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\trecipient\"\xa6\x01\n" +
+	"\x17RevokeRecipientResponse\x12#\n" +
+	"\rlinks_revoked\x18\x01 \x01(\x05R\flinksRevoked\x12#\n" +
+	"\rbeyond_recall\x18\x02 \x01(\x05R\fbeyondRecall\x12A\n" +
+	"\trecipient\x18\x03 \x01(\v2#.filigree.distribution.v1.RecipientR\trecipient\"\x93\x01\n" +
 	"\x18WatchDistributionRequest\x12)\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\n" +
@@ -5456,7 +5589,7 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"production\x12\x1f\n" +
 	"\x05batch\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x05batch\"L\n" +
 	"\x13ResumeBatchResponse\x125\n" +
-	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch2\xba#\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1f.filigree.distribution.v1.BatchR\x05batch2\xa2%\n" +
 	"\x13DistributionService\x12\xce\x01\n" +
 	"\x12CreateDistribution\x123.filigree.distribution.v1.CreateDistributionRequest\x1a4.filigree.distribution.v1.CreateDistributionResponse\"M\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02=:\x01*b\fdistribution\"*/v1/productions/{production}/distributions\x12\xce\x01\n" +
@@ -5500,7 +5633,9 @@ const file_filigree_distribution_v1_distribution_proto_rawDesc = "" +
 	"\x0fResendRecipient\x120.filigree.distribution.v1.ResendRecipientRequest\x1a1.filigree.distribution.v1.ResendRecipientResponse\"w\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x82\xd3\xe4\x93\x02g:\x01*b\trecipient\"W/v1/productions/{production}/distributions/{distribution}/recipients/{recipient}:resend\x12\xd7\x01\n" +
 	"\x12RevokeDistribution\x123.filigree.distribution.v1.RevokeDistributionRequest\x1a4.filigree.distribution.v1.RevokeDistributionResponse\"V\xea\xe0\x18\a\n" +
-	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02E:\x01*\"@/v1/productions/{production}/distributions/{distribution}:revoke\x12v\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02E:\x01*\"@/v1/productions/{production}/distributions/{distribution}:revoke\x12\xe5\x01\n" +
+	"\x0fRevokeRecipient\x120.filigree.distribution.v1.RevokeRecipientRequest\x1a1.filigree.distribution.v1.RevokeRecipientResponse\"m\xea\xe0\x18\a\n" +
+	"\x03\x01\x02\x03\x10\x01\x82\xd3\xe4\x93\x02\\:\x01*\"W/v1/productions/{production}/distributions/{distribution}/recipients/{recipient}:revoke\x12v\n" +
 	"\vGetArtifact\x12,.filigree.distribution.v1.GetArtifactRequest\x1a-.filigree.distribution.v1.GetArtifactResponse\"\n" +
 	"\xea\xe0\x18\x06\n" +
 	"\x02\x01\x03\x10\x01\x12\x8b\x01\n" +
@@ -5522,7 +5657,7 @@ func file_filigree_distribution_v1_distribution_proto_rawDescGZIP() []byte {
 	return file_filigree_distribution_v1_distribution_proto_rawDescData
 }
 
-var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
+var file_filigree_distribution_v1_distribution_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*Distribution)(nil),                 // 0: filigree.distribution.v1.Distribution
 	(*Definition)(nil),                   // 1: filigree.distribution.v1.Definition
@@ -5569,165 +5704,170 @@ var file_filigree_distribution_v1_distribution_proto_goTypes = []any{
 	(*ResendRecipientResponse)(nil),      // 42: filigree.distribution.v1.ResendRecipientResponse
 	(*RevokeDistributionRequest)(nil),    // 43: filigree.distribution.v1.RevokeDistributionRequest
 	(*RevokeDistributionResponse)(nil),   // 44: filigree.distribution.v1.RevokeDistributionResponse
-	(*WatchDistributionRequest)(nil),     // 45: filigree.distribution.v1.WatchDistributionRequest
-	(*WatchDistributionResponse)(nil),    // 46: filigree.distribution.v1.WatchDistributionResponse
-	(*GetArtifactRequest)(nil),           // 47: filigree.distribution.v1.GetArtifactRequest
-	(*GetArtifactResponse)(nil),          // 48: filigree.distribution.v1.GetArtifactResponse
-	(*PauseDistributionRequest)(nil),     // 49: filigree.distribution.v1.PauseDistributionRequest
-	(*PauseDistributionResponse)(nil),    // 50: filigree.distribution.v1.PauseDistributionResponse
-	(*ResumeDistributionRequest)(nil),    // 51: filigree.distribution.v1.ResumeDistributionRequest
-	(*ResumeDistributionResponse)(nil),   // 52: filigree.distribution.v1.ResumeDistributionResponse
-	(*GetDistributionGraphRequest)(nil),  // 53: filigree.distribution.v1.GetDistributionGraphRequest
-	(*GetDistributionGraphResponse)(nil), // 54: filigree.distribution.v1.GetDistributionGraphResponse
-	(*Batch)(nil),                        // 55: filigree.distribution.v1.Batch
-	(*BatchFilter)(nil),                  // 56: filigree.distribution.v1.BatchFilter
-	(*CreateBatchRequest)(nil),           // 57: filigree.distribution.v1.CreateBatchRequest
-	(*CreateBatchResponse)(nil),          // 58: filigree.distribution.v1.CreateBatchResponse
-	(*GetBatchRequest)(nil),              // 59: filigree.distribution.v1.GetBatchRequest
-	(*GetBatchResponse)(nil),             // 60: filigree.distribution.v1.GetBatchResponse
-	(*ListBatchesRequest)(nil),           // 61: filigree.distribution.v1.ListBatchesRequest
-	(*ListBatchesResponse)(nil),          // 62: filigree.distribution.v1.ListBatchesResponse
-	(*PauseBatchRequest)(nil),            // 63: filigree.distribution.v1.PauseBatchRequest
-	(*PauseBatchResponse)(nil),           // 64: filigree.distribution.v1.PauseBatchResponse
-	(*ResumeBatchRequest)(nil),           // 65: filigree.distribution.v1.ResumeBatchRequest
-	(*ResumeBatchResponse)(nil),          // 66: filigree.distribution.v1.ResumeBatchResponse
-	nil,                                  // 67: filigree.distribution.v1.RecipientInput.FieldsEntry
-	nil,                                  // 68: filigree.distribution.v1.Recipient.FieldsEntry
-	(*timestamppb.Timestamp)(nil),        // 69: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 70: google.protobuf.Duration
-	(*v1.Metric)(nil),                    // 71: filigree.task.v1.Metric
-	(*v1.LogLine)(nil),                   // 72: filigree.task.v1.LogLine
+	(*RevokeRecipientRequest)(nil),       // 45: filigree.distribution.v1.RevokeRecipientRequest
+	(*RevokeRecipientResponse)(nil),      // 46: filigree.distribution.v1.RevokeRecipientResponse
+	(*WatchDistributionRequest)(nil),     // 47: filigree.distribution.v1.WatchDistributionRequest
+	(*WatchDistributionResponse)(nil),    // 48: filigree.distribution.v1.WatchDistributionResponse
+	(*GetArtifactRequest)(nil),           // 49: filigree.distribution.v1.GetArtifactRequest
+	(*GetArtifactResponse)(nil),          // 50: filigree.distribution.v1.GetArtifactResponse
+	(*PauseDistributionRequest)(nil),     // 51: filigree.distribution.v1.PauseDistributionRequest
+	(*PauseDistributionResponse)(nil),    // 52: filigree.distribution.v1.PauseDistributionResponse
+	(*ResumeDistributionRequest)(nil),    // 53: filigree.distribution.v1.ResumeDistributionRequest
+	(*ResumeDistributionResponse)(nil),   // 54: filigree.distribution.v1.ResumeDistributionResponse
+	(*GetDistributionGraphRequest)(nil),  // 55: filigree.distribution.v1.GetDistributionGraphRequest
+	(*GetDistributionGraphResponse)(nil), // 56: filigree.distribution.v1.GetDistributionGraphResponse
+	(*Batch)(nil),                        // 57: filigree.distribution.v1.Batch
+	(*BatchFilter)(nil),                  // 58: filigree.distribution.v1.BatchFilter
+	(*CreateBatchRequest)(nil),           // 59: filigree.distribution.v1.CreateBatchRequest
+	(*CreateBatchResponse)(nil),          // 60: filigree.distribution.v1.CreateBatchResponse
+	(*GetBatchRequest)(nil),              // 61: filigree.distribution.v1.GetBatchRequest
+	(*GetBatchResponse)(nil),             // 62: filigree.distribution.v1.GetBatchResponse
+	(*ListBatchesRequest)(nil),           // 63: filigree.distribution.v1.ListBatchesRequest
+	(*ListBatchesResponse)(nil),          // 64: filigree.distribution.v1.ListBatchesResponse
+	(*PauseBatchRequest)(nil),            // 65: filigree.distribution.v1.PauseBatchRequest
+	(*PauseBatchResponse)(nil),           // 66: filigree.distribution.v1.PauseBatchResponse
+	(*ResumeBatchRequest)(nil),           // 67: filigree.distribution.v1.ResumeBatchRequest
+	(*ResumeBatchResponse)(nil),          // 68: filigree.distribution.v1.ResumeBatchResponse
+	nil,                                  // 69: filigree.distribution.v1.RecipientInput.FieldsEntry
+	nil,                                  // 70: filigree.distribution.v1.Recipient.FieldsEntry
+	(*timestamppb.Timestamp)(nil),        // 71: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 72: google.protobuf.Duration
+	(*v1.Metric)(nil),                    // 73: filigree.task.v1.Metric
+	(*v1.LogLine)(nil),                   // 74: filigree.task.v1.LogLine
 }
 var file_filigree_distribution_v1_distribution_proto_depIdxs = []int32{
 	1,   // 0: filigree.distribution.v1.Distribution.definition:type_name -> filigree.distribution.v1.Definition
-	69,  // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
-	69,  // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
-	69,  // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
-	69,  // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
+	71,  // 1: filigree.distribution.v1.Distribution.created_at:type_name -> google.protobuf.Timestamp
+	71,  // 2: filigree.distribution.v1.Distribution.started_at:type_name -> google.protobuf.Timestamp
+	71,  // 3: filigree.distribution.v1.Distribution.ended_at:type_name -> google.protobuf.Timestamp
+	71,  // 4: filigree.distribution.v1.Distribution.deadline:type_name -> google.protobuf.Timestamp
 	2,   // 5: filigree.distribution.v1.Distribution.items:type_name -> filigree.distribution.v1.ItemCounts
 	3,   // 6: filigree.distribution.v1.Distribution.recipients:type_name -> filigree.distribution.v1.DeliveryCounts
 	4,   // 7: filigree.distribution.v1.Distribution.steps:type_name -> filigree.distribution.v1.StepCounts
 	5,   // 8: filigree.distribution.v1.Distribution.files:type_name -> filigree.distribution.v1.FileRef
-	69,  // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
+	71,  // 9: filigree.distribution.v1.Distribution.held_until:type_name -> google.protobuf.Timestamp
 	7,   // 10: filigree.distribution.v1.Distribution.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	70,  // 11: filigree.distribution.v1.Distribution.late_by:type_name -> google.protobuf.Duration
+	72,  // 11: filigree.distribution.v1.Distribution.late_by:type_name -> google.protobuf.Duration
 	20,  // 12: filigree.distribution.v1.Distribution.error:type_name -> filigree.distribution.v1.Error
 	9,   // 13: filigree.distribution.v1.Distribution.policy:type_name -> filigree.distribution.v1.Policy
 	5,   // 14: filigree.distribution.v1.CreateDistributionRequest.files:type_name -> filigree.distribution.v1.FileRef
 	11,  // 15: filigree.distribution.v1.CreateDistributionRequest.recipients:type_name -> filigree.distribution.v1.RecipientInput
 	8,   // 16: filigree.distribution.v1.CreateDistributionRequest.message:type_name -> filigree.distribution.v1.Message
 	9,   // 17: filigree.distribution.v1.CreateDistributionRequest.policy:type_name -> filigree.distribution.v1.Policy
-	70,  // 18: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
-	70,  // 19: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
+	72,  // 18: filigree.distribution.v1.CreateDistributionRequest.hold_for:type_name -> google.protobuf.Duration
+	72,  // 19: filigree.distribution.v1.CreateDistributionRequest.link_lifetime:type_name -> google.protobuf.Duration
 	7,   // 20: filigree.distribution.v1.CreateDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	69,  // 21: filigree.distribution.v1.CreateDistributionRequest.deadline:type_name -> google.protobuf.Timestamp
+	71,  // 21: filigree.distribution.v1.CreateDistributionRequest.deadline:type_name -> google.protobuf.Timestamp
 	10,  // 22: filigree.distribution.v1.Policy.tolerate:type_name -> filigree.distribution.v1.Tolerance
-	67,  // 23: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
+	69,  // 23: filigree.distribution.v1.RecipientInput.fields:type_name -> filigree.distribution.v1.RecipientInput.FieldsEntry
 	0,   // 24: filigree.distribution.v1.CreateDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
 	6,   // 25: filigree.distribution.v1.CheckDistributionRequest.distribution:type_name -> filigree.distribution.v1.CreateDistributionRequest
 	15,  // 26: filigree.distribution.v1.CheckDistributionResponse.findings:type_name -> filigree.distribution.v1.Finding
 	0,   // 27: filigree.distribution.v1.GetDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
 	0,   // 28: filigree.distribution.v1.ListDistributionsResponse.distributions:type_name -> filigree.distribution.v1.Distribution
-	69,  // 29: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
-	69,  // 30: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
-	69,  // 31: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
+	71,  // 29: filigree.distribution.v1.StepView.started_at:type_name -> google.protobuf.Timestamp
+	71,  // 30: filigree.distribution.v1.StepView.ended_at:type_name -> google.protobuf.Timestamp
+	71,  // 31: filigree.distribution.v1.StepView.retry_at:type_name -> google.protobuf.Timestamp
 	20,  // 32: filigree.distribution.v1.StepView.error:type_name -> filigree.distribution.v1.Error
 	5,   // 33: filigree.distribution.v1.Item.file:type_name -> filigree.distribution.v1.FileRef
 	23,  // 34: filigree.distribution.v1.Item.recipient:type_name -> filigree.distribution.v1.RecipientRef
 	21,  // 35: filigree.distribution.v1.Item.steps:type_name -> filigree.distribution.v1.StepView
 	20,  // 36: filigree.distribution.v1.Item.error:type_name -> filigree.distribution.v1.Error
 	22,  // 37: filigree.distribution.v1.ListItemsResponse.items:type_name -> filigree.distribution.v1.Item
-	68,  // 38: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
+	70,  // 38: filigree.distribution.v1.Recipient.fields:type_name -> filigree.distribution.v1.Recipient.FieldsEntry
 	27,  // 39: filigree.distribution.v1.Recipient.delivery:type_name -> filigree.distribution.v1.Delivery
 	2,   // 40: filigree.distribution.v1.Recipient.items:type_name -> filigree.distribution.v1.ItemCounts
 	7,   // 41: filigree.distribution.v1.Recipient.mark_style:type_name -> filigree.distribution.v1.MarkStyle
-	69,  // 42: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
-	69,  // 43: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
+	71,  // 42: filigree.distribution.v1.Delivery.sent_at:type_name -> google.protobuf.Timestamp
+	71,  // 43: filigree.distribution.v1.Delivery.retry_at:type_name -> google.protobuf.Timestamp
 	20,  // 44: filigree.distribution.v1.Delivery.error:type_name -> filigree.distribution.v1.Error
-	69,  // 45: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
-	69,  // 46: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
+	71,  // 45: filigree.distribution.v1.Delivery.viewed_at:type_name -> google.protobuf.Timestamp
+	71,  // 46: filigree.distribution.v1.Delivery.downloaded_at:type_name -> google.protobuf.Timestamp
 	26,  // 47: filigree.distribution.v1.ListRecipientsResponse.recipients:type_name -> filigree.distribution.v1.Recipient
-	69,  // 48: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
-	69,  // 49: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
+	71,  // 48: filigree.distribution.v1.Event.time:type_name -> google.protobuf.Timestamp
+	71,  // 49: filigree.distribution.v1.Event.started_at:type_name -> google.protobuf.Timestamp
 	20,  // 50: filigree.distribution.v1.Event.error:type_name -> filigree.distribution.v1.Error
-	70,  // 51: filigree.distribution.v1.Event.limit_wait:type_name -> google.protobuf.Duration
-	71,  // 52: filigree.distribution.v1.Event.metrics:type_name -> filigree.task.v1.Metric
-	72,  // 53: filigree.distribution.v1.Event.log:type_name -> filigree.task.v1.LogLine
-	69,  // 54: filigree.distribution.v1.Event.retry_at:type_name -> google.protobuf.Timestamp
+	72,  // 51: filigree.distribution.v1.Event.limit_wait:type_name -> google.protobuf.Duration
+	73,  // 52: filigree.distribution.v1.Event.metrics:type_name -> filigree.task.v1.Metric
+	74,  // 53: filigree.distribution.v1.Event.log:type_name -> filigree.task.v1.LogLine
+	71,  // 54: filigree.distribution.v1.Event.retry_at:type_name -> google.protobuf.Timestamp
 	30,  // 55: filigree.distribution.v1.ListEventsResponse.events:type_name -> filigree.distribution.v1.Event
-	69,  // 56: filigree.distribution.v1.ArchivedDistributionRequest.ended_at:type_name -> google.protobuf.Timestamp
+	71,  // 56: filigree.distribution.v1.ArchivedDistributionRequest.ended_at:type_name -> google.protobuf.Timestamp
 	0,   // 57: filigree.distribution.v1.CancelDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
 	7,   // 58: filigree.distribution.v1.RetryDistributionRequest.mark_style:type_name -> filigree.distribution.v1.MarkStyle
 	0,   // 59: filigree.distribution.v1.RetryDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
 	0,   // 60: filigree.distribution.v1.EndFailingResponse.distribution:type_name -> filigree.distribution.v1.Distribution
 	26,  // 61: filigree.distribution.v1.ResendRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
 	0,   // 62: filigree.distribution.v1.RevokeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,   // 63: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,   // 64: filigree.distribution.v1.PauseDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	0,   // 65: filigree.distribution.v1.ResumeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
-	56,  // 66: filigree.distribution.v1.Batch.filter:type_name -> filigree.distribution.v1.BatchFilter
-	20,  // 67: filigree.distribution.v1.Batch.error:type_name -> filigree.distribution.v1.Error
-	69,  // 68: filigree.distribution.v1.Batch.created_at:type_name -> google.protobuf.Timestamp
-	69,  // 69: filigree.distribution.v1.Batch.ended_at:type_name -> google.protobuf.Timestamp
-	69,  // 70: filigree.distribution.v1.BatchFilter.created_after:type_name -> google.protobuf.Timestamp
-	69,  // 71: filigree.distribution.v1.BatchFilter.created_before:type_name -> google.protobuf.Timestamp
-	56,  // 72: filigree.distribution.v1.CreateBatchRequest.filter:type_name -> filigree.distribution.v1.BatchFilter
-	55,  // 73: filigree.distribution.v1.CreateBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	55,  // 74: filigree.distribution.v1.GetBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	55,  // 75: filigree.distribution.v1.ListBatchesResponse.batches:type_name -> filigree.distribution.v1.Batch
-	55,  // 76: filigree.distribution.v1.PauseBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	55,  // 77: filigree.distribution.v1.ResumeBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
-	6,   // 78: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
-	13,  // 79: filigree.distribution.v1.DistributionService.CheckDistribution:input_type -> filigree.distribution.v1.CheckDistributionRequest
-	16,  // 80: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
-	18,  // 81: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
-	24,  // 82: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
-	28,  // 83: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
-	31,  // 84: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
-	35,  // 85: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
-	49,  // 86: filigree.distribution.v1.DistributionService.PauseDistribution:input_type -> filigree.distribution.v1.PauseDistributionRequest
-	51,  // 87: filigree.distribution.v1.DistributionService.ResumeDistribution:input_type -> filigree.distribution.v1.ResumeDistributionRequest
-	53,  // 88: filigree.distribution.v1.DistributionService.GetDistributionGraph:input_type -> filigree.distribution.v1.GetDistributionGraphRequest
-	57,  // 89: filigree.distribution.v1.DistributionService.CreateBatch:input_type -> filigree.distribution.v1.CreateBatchRequest
-	59,  // 90: filigree.distribution.v1.DistributionService.GetBatch:input_type -> filigree.distribution.v1.GetBatchRequest
-	61,  // 91: filigree.distribution.v1.DistributionService.ListBatches:input_type -> filigree.distribution.v1.ListBatchesRequest
-	63,  // 92: filigree.distribution.v1.DistributionService.PauseBatch:input_type -> filigree.distribution.v1.PauseBatchRequest
-	65,  // 93: filigree.distribution.v1.DistributionService.ResumeBatch:input_type -> filigree.distribution.v1.ResumeBatchRequest
-	37,  // 94: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
-	39,  // 95: filigree.distribution.v1.DistributionService.EndFailing:input_type -> filigree.distribution.v1.EndFailingRequest
-	41,  // 96: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
-	43,  // 97: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
-	47,  // 98: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
-	45,  // 99: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
-	33,  // 100: filigree.distribution.v1.DistributionService.ArchivedDistribution:input_type -> filigree.distribution.v1.ArchivedDistributionRequest
-	12,  // 101: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
-	14,  // 102: filigree.distribution.v1.DistributionService.CheckDistribution:output_type -> filigree.distribution.v1.CheckDistributionResponse
-	17,  // 103: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
-	19,  // 104: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
-	25,  // 105: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
-	29,  // 106: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
-	32,  // 107: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
-	36,  // 108: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
-	50,  // 109: filigree.distribution.v1.DistributionService.PauseDistribution:output_type -> filigree.distribution.v1.PauseDistributionResponse
-	52,  // 110: filigree.distribution.v1.DistributionService.ResumeDistribution:output_type -> filigree.distribution.v1.ResumeDistributionResponse
-	54,  // 111: filigree.distribution.v1.DistributionService.GetDistributionGraph:output_type -> filigree.distribution.v1.GetDistributionGraphResponse
-	58,  // 112: filigree.distribution.v1.DistributionService.CreateBatch:output_type -> filigree.distribution.v1.CreateBatchResponse
-	60,  // 113: filigree.distribution.v1.DistributionService.GetBatch:output_type -> filigree.distribution.v1.GetBatchResponse
-	62,  // 114: filigree.distribution.v1.DistributionService.ListBatches:output_type -> filigree.distribution.v1.ListBatchesResponse
-	64,  // 115: filigree.distribution.v1.DistributionService.PauseBatch:output_type -> filigree.distribution.v1.PauseBatchResponse
-	66,  // 116: filigree.distribution.v1.DistributionService.ResumeBatch:output_type -> filigree.distribution.v1.ResumeBatchResponse
-	38,  // 117: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
-	40,  // 118: filigree.distribution.v1.DistributionService.EndFailing:output_type -> filigree.distribution.v1.EndFailingResponse
-	42,  // 119: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
-	44,  // 120: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
-	48,  // 121: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
-	46,  // 122: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
-	34,  // 123: filigree.distribution.v1.DistributionService.ArchivedDistribution:output_type -> filigree.distribution.v1.ArchivedDistributionResponse
-	101, // [101:124] is the sub-list for method output_type
-	78,  // [78:101] is the sub-list for method input_type
-	78,  // [78:78] is the sub-list for extension type_name
-	78,  // [78:78] is the sub-list for extension extendee
-	0,   // [0:78] is the sub-list for field type_name
+	26,  // 63: filigree.distribution.v1.RevokeRecipientResponse.recipient:type_name -> filigree.distribution.v1.Recipient
+	0,   // 64: filigree.distribution.v1.WatchDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,   // 65: filigree.distribution.v1.PauseDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	0,   // 66: filigree.distribution.v1.ResumeDistributionResponse.distribution:type_name -> filigree.distribution.v1.Distribution
+	58,  // 67: filigree.distribution.v1.Batch.filter:type_name -> filigree.distribution.v1.BatchFilter
+	20,  // 68: filigree.distribution.v1.Batch.error:type_name -> filigree.distribution.v1.Error
+	71,  // 69: filigree.distribution.v1.Batch.created_at:type_name -> google.protobuf.Timestamp
+	71,  // 70: filigree.distribution.v1.Batch.ended_at:type_name -> google.protobuf.Timestamp
+	71,  // 71: filigree.distribution.v1.BatchFilter.created_after:type_name -> google.protobuf.Timestamp
+	71,  // 72: filigree.distribution.v1.BatchFilter.created_before:type_name -> google.protobuf.Timestamp
+	58,  // 73: filigree.distribution.v1.CreateBatchRequest.filter:type_name -> filigree.distribution.v1.BatchFilter
+	57,  // 74: filigree.distribution.v1.CreateBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	57,  // 75: filigree.distribution.v1.GetBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	57,  // 76: filigree.distribution.v1.ListBatchesResponse.batches:type_name -> filigree.distribution.v1.Batch
+	57,  // 77: filigree.distribution.v1.PauseBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	57,  // 78: filigree.distribution.v1.ResumeBatchResponse.batch:type_name -> filigree.distribution.v1.Batch
+	6,   // 79: filigree.distribution.v1.DistributionService.CreateDistribution:input_type -> filigree.distribution.v1.CreateDistributionRequest
+	13,  // 80: filigree.distribution.v1.DistributionService.CheckDistribution:input_type -> filigree.distribution.v1.CheckDistributionRequest
+	16,  // 81: filigree.distribution.v1.DistributionService.GetDistribution:input_type -> filigree.distribution.v1.GetDistributionRequest
+	18,  // 82: filigree.distribution.v1.DistributionService.ListDistributions:input_type -> filigree.distribution.v1.ListDistributionsRequest
+	24,  // 83: filigree.distribution.v1.DistributionService.ListItems:input_type -> filigree.distribution.v1.ListItemsRequest
+	28,  // 84: filigree.distribution.v1.DistributionService.ListRecipients:input_type -> filigree.distribution.v1.ListRecipientsRequest
+	31,  // 85: filigree.distribution.v1.DistributionService.ListEvents:input_type -> filigree.distribution.v1.ListEventsRequest
+	35,  // 86: filigree.distribution.v1.DistributionService.CancelDistribution:input_type -> filigree.distribution.v1.CancelDistributionRequest
+	51,  // 87: filigree.distribution.v1.DistributionService.PauseDistribution:input_type -> filigree.distribution.v1.PauseDistributionRequest
+	53,  // 88: filigree.distribution.v1.DistributionService.ResumeDistribution:input_type -> filigree.distribution.v1.ResumeDistributionRequest
+	55,  // 89: filigree.distribution.v1.DistributionService.GetDistributionGraph:input_type -> filigree.distribution.v1.GetDistributionGraphRequest
+	59,  // 90: filigree.distribution.v1.DistributionService.CreateBatch:input_type -> filigree.distribution.v1.CreateBatchRequest
+	61,  // 91: filigree.distribution.v1.DistributionService.GetBatch:input_type -> filigree.distribution.v1.GetBatchRequest
+	63,  // 92: filigree.distribution.v1.DistributionService.ListBatches:input_type -> filigree.distribution.v1.ListBatchesRequest
+	65,  // 93: filigree.distribution.v1.DistributionService.PauseBatch:input_type -> filigree.distribution.v1.PauseBatchRequest
+	67,  // 94: filigree.distribution.v1.DistributionService.ResumeBatch:input_type -> filigree.distribution.v1.ResumeBatchRequest
+	37,  // 95: filigree.distribution.v1.DistributionService.RetryDistribution:input_type -> filigree.distribution.v1.RetryDistributionRequest
+	39,  // 96: filigree.distribution.v1.DistributionService.EndFailing:input_type -> filigree.distribution.v1.EndFailingRequest
+	41,  // 97: filigree.distribution.v1.DistributionService.ResendRecipient:input_type -> filigree.distribution.v1.ResendRecipientRequest
+	43,  // 98: filigree.distribution.v1.DistributionService.RevokeDistribution:input_type -> filigree.distribution.v1.RevokeDistributionRequest
+	45,  // 99: filigree.distribution.v1.DistributionService.RevokeRecipient:input_type -> filigree.distribution.v1.RevokeRecipientRequest
+	49,  // 100: filigree.distribution.v1.DistributionService.GetArtifact:input_type -> filigree.distribution.v1.GetArtifactRequest
+	47,  // 101: filigree.distribution.v1.DistributionService.WatchDistribution:input_type -> filigree.distribution.v1.WatchDistributionRequest
+	33,  // 102: filigree.distribution.v1.DistributionService.ArchivedDistribution:input_type -> filigree.distribution.v1.ArchivedDistributionRequest
+	12,  // 103: filigree.distribution.v1.DistributionService.CreateDistribution:output_type -> filigree.distribution.v1.CreateDistributionResponse
+	14,  // 104: filigree.distribution.v1.DistributionService.CheckDistribution:output_type -> filigree.distribution.v1.CheckDistributionResponse
+	17,  // 105: filigree.distribution.v1.DistributionService.GetDistribution:output_type -> filigree.distribution.v1.GetDistributionResponse
+	19,  // 106: filigree.distribution.v1.DistributionService.ListDistributions:output_type -> filigree.distribution.v1.ListDistributionsResponse
+	25,  // 107: filigree.distribution.v1.DistributionService.ListItems:output_type -> filigree.distribution.v1.ListItemsResponse
+	29,  // 108: filigree.distribution.v1.DistributionService.ListRecipients:output_type -> filigree.distribution.v1.ListRecipientsResponse
+	32,  // 109: filigree.distribution.v1.DistributionService.ListEvents:output_type -> filigree.distribution.v1.ListEventsResponse
+	36,  // 110: filigree.distribution.v1.DistributionService.CancelDistribution:output_type -> filigree.distribution.v1.CancelDistributionResponse
+	52,  // 111: filigree.distribution.v1.DistributionService.PauseDistribution:output_type -> filigree.distribution.v1.PauseDistributionResponse
+	54,  // 112: filigree.distribution.v1.DistributionService.ResumeDistribution:output_type -> filigree.distribution.v1.ResumeDistributionResponse
+	56,  // 113: filigree.distribution.v1.DistributionService.GetDistributionGraph:output_type -> filigree.distribution.v1.GetDistributionGraphResponse
+	60,  // 114: filigree.distribution.v1.DistributionService.CreateBatch:output_type -> filigree.distribution.v1.CreateBatchResponse
+	62,  // 115: filigree.distribution.v1.DistributionService.GetBatch:output_type -> filigree.distribution.v1.GetBatchResponse
+	64,  // 116: filigree.distribution.v1.DistributionService.ListBatches:output_type -> filigree.distribution.v1.ListBatchesResponse
+	66,  // 117: filigree.distribution.v1.DistributionService.PauseBatch:output_type -> filigree.distribution.v1.PauseBatchResponse
+	68,  // 118: filigree.distribution.v1.DistributionService.ResumeBatch:output_type -> filigree.distribution.v1.ResumeBatchResponse
+	38,  // 119: filigree.distribution.v1.DistributionService.RetryDistribution:output_type -> filigree.distribution.v1.RetryDistributionResponse
+	40,  // 120: filigree.distribution.v1.DistributionService.EndFailing:output_type -> filigree.distribution.v1.EndFailingResponse
+	42,  // 121: filigree.distribution.v1.DistributionService.ResendRecipient:output_type -> filigree.distribution.v1.ResendRecipientResponse
+	44,  // 122: filigree.distribution.v1.DistributionService.RevokeDistribution:output_type -> filigree.distribution.v1.RevokeDistributionResponse
+	46,  // 123: filigree.distribution.v1.DistributionService.RevokeRecipient:output_type -> filigree.distribution.v1.RevokeRecipientResponse
+	50,  // 124: filigree.distribution.v1.DistributionService.GetArtifact:output_type -> filigree.distribution.v1.GetArtifactResponse
+	48,  // 125: filigree.distribution.v1.DistributionService.WatchDistribution:output_type -> filigree.distribution.v1.WatchDistributionResponse
+	34,  // 126: filigree.distribution.v1.DistributionService.ArchivedDistribution:output_type -> filigree.distribution.v1.ArchivedDistributionResponse
+	103, // [103:127] is the sub-list for method output_type
+	79,  // [79:103] is the sub-list for method input_type
+	79,  // [79:79] is the sub-list for extension type_name
+	79,  // [79:79] is the sub-list for extension extendee
+	0,   // [0:79] is the sub-list for field type_name
 }
 
 func init() { file_filigree_distribution_v1_distribution_proto_init() }
@@ -5742,7 +5882,7 @@ func file_filigree_distribution_v1_distribution_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_filigree_distribution_v1_distribution_proto_rawDesc), len(file_filigree_distribution_v1_distribution_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   69,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -39,6 +39,7 @@ const (
 	DistributionService_EndFailing_FullMethodName           = "/filigree.distribution.v1.DistributionService/EndFailing"
 	DistributionService_ResendRecipient_FullMethodName      = "/filigree.distribution.v1.DistributionService/ResendRecipient"
 	DistributionService_RevokeDistribution_FullMethodName   = "/filigree.distribution.v1.DistributionService/RevokeDistribution"
+	DistributionService_RevokeRecipient_FullMethodName      = "/filigree.distribution.v1.DistributionService/RevokeRecipient"
 	DistributionService_GetArtifact_FullMethodName          = "/filigree.distribution.v1.DistributionService/GetArtifact"
 	DistributionService_WatchDistribution_FullMethodName    = "/filigree.distribution.v1.DistributionService/WatchDistribution"
 	DistributionService_ArchivedDistribution_FullMethodName = "/filigree.distribution.v1.DistributionService/ArchivedDistribution"
@@ -123,6 +124,10 @@ type DistributionServiceClient interface {
 	// RevokeDistribution ends all links of a distribution, and cancels what has not been sent. What was attached cannot be
 	// called back; the answer counts it.
 	RevokeDistribution(ctx context.Context, in *RevokeDistributionRequest, opts ...grpc.CallOption) (*RevokeDistributionResponse, error)
+	// RevokeRecipient ends one recipient's links, those of earlier mails, too, and the one that the mail under way would have.
+	// Everybody else keeps theirs. What was attached cannot be called back, nor is a mail with attachments stopped that is
+	// still to go out; ResendRecipient gives a new link. Revoking again is harmless.
+	RevokeRecipient(ctx context.Context, in *RevokeRecipientRequest, opts ...grpc.CallOption) (*RevokeRecipientResponse, error)
 	// GetArtifact says where the bytes made for an item lie: its copy, or its picture. As REST the bytes themselves are at
 	// …/items/{item}/copy and …/items/{item}/thumbnail. ARTIFACT_MISSING while it is not made.
 	GetArtifact(ctx context.Context, in *GetArtifactRequest, opts ...grpc.CallOption) (*GetArtifactResponse, error)
@@ -344,6 +349,16 @@ func (c *distributionServiceClient) RevokeDistribution(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *distributionServiceClient) RevokeRecipient(ctx context.Context, in *RevokeRecipientRequest, opts ...grpc.CallOption) (*RevokeRecipientResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeRecipientResponse)
+	err := c.cc.Invoke(ctx, DistributionService_RevokeRecipient_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *distributionServiceClient) GetArtifact(ctx context.Context, in *GetArtifactRequest, opts ...grpc.CallOption) (*GetArtifactResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetArtifactResponse)
@@ -462,6 +477,10 @@ type DistributionServiceServer interface {
 	// RevokeDistribution ends all links of a distribution, and cancels what has not been sent. What was attached cannot be
 	// called back; the answer counts it.
 	RevokeDistribution(context.Context, *RevokeDistributionRequest) (*RevokeDistributionResponse, error)
+	// RevokeRecipient ends one recipient's links, those of earlier mails, too, and the one that the mail under way would have.
+	// Everybody else keeps theirs. What was attached cannot be called back, nor is a mail with attachments stopped that is
+	// still to go out; ResendRecipient gives a new link. Revoking again is harmless.
+	RevokeRecipient(context.Context, *RevokeRecipientRequest) (*RevokeRecipientResponse, error)
 	// GetArtifact says where the bytes made for an item lie: its copy, or its picture. As REST the bytes themselves are at
 	// …/items/{item}/copy and …/items/{item}/thumbnail. ARTIFACT_MISSING while it is not made.
 	GetArtifact(context.Context, *GetArtifactRequest) (*GetArtifactResponse, error)
@@ -542,6 +561,9 @@ func (UnimplementedDistributionServiceServer) ResendRecipient(context.Context, *
 }
 func (UnimplementedDistributionServiceServer) RevokeDistribution(context.Context, *RevokeDistributionRequest) (*RevokeDistributionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeDistribution not implemented")
+}
+func (UnimplementedDistributionServiceServer) RevokeRecipient(context.Context, *RevokeRecipientRequest) (*RevokeRecipientResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeRecipient not implemented")
 }
 func (UnimplementedDistributionServiceServer) GetArtifact(context.Context, *GetArtifactRequest) (*GetArtifactResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetArtifact not implemented")
@@ -933,6 +955,24 @@ func _DistributionService_RevokeDistribution_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DistributionService_RevokeRecipient_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeRecipientRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DistributionServiceServer).RevokeRecipient(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DistributionService_RevokeRecipient_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DistributionServiceServer).RevokeRecipient(ctx, req.(*RevokeRecipientRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DistributionService_GetArtifact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetArtifactRequest)
 	if err := dec(in); err != nil {
@@ -1066,6 +1106,10 @@ var DistributionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RevokeDistribution",
 			Handler:    _DistributionService_RevokeDistribution_Handler,
+		},
+		{
+			MethodName: "RevokeRecipient",
+			Handler:    _DistributionService_RevokeRecipient_Handler,
 		},
 		{
 			MethodName: "GetArtifact",

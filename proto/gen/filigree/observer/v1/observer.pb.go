@@ -2827,12 +2827,14 @@ func (x *TopFunction) GetPaused() bool {
 }
 
 type TopWorker struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
-	Functions     []string               `protobuf:"bytes,2,rep,name=functions,proto3" json:"functions,omitempty"`
-	Running       int32                  `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
-	Free          int32                  `protobuf:"varint,4,opt,name=free,proto3" json:"free,omitempty"`
-	SeenAt        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Worker    string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Functions []string               `protobuf:"bytes,2,rep,name=functions,proto3" json:"functions,omitempty"`
+	Running   int32                  `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
+	Free      int32                  `protobuf:"varint,4,opt,name=free,proto3" json:"free,omitempty"`
+	SeenAt    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"`
+	// It takes nothing new.
+	Draining      bool `protobuf:"varint,6,opt,name=draining,proto3" json:"draining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2900,6 +2902,13 @@ func (x *TopWorker) GetSeenAt() *timestamppb.Timestamp {
 		return x.SeenAt
 	}
 	return nil
+}
+
+func (x *TopWorker) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
 }
 
 type TopLimit struct {
@@ -4595,13 +4604,14 @@ const file_filigree_observer_v1_observer_proto_rawDesc = "" +
 	"\x05ready\x18\x04 \x01(\x05R\x05ready\x12\x19\n" +
 	"\bat_limit\x18\x05 \x01(\x05R\aatLimit\x121\n" +
 	"\x06oldest\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06oldest\x12\x16\n" +
-	"\x06paused\x18\a \x01(\bR\x06paused\"\xa4\x01\n" +
+	"\x06paused\x18\a \x01(\bR\x06paused\"\xc0\x01\n" +
 	"\tTopWorker\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x1c\n" +
 	"\tfunctions\x18\x02 \x03(\tR\tfunctions\x12\x18\n" +
 	"\arunning\x18\x03 \x01(\x05R\arunning\x12\x12\n" +
 	"\x04free\x18\x04 \x01(\x05R\x04free\x123\n" +
-	"\aseen_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\"\xff\x01\n" +
+	"\aseen_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06seenAt\x12\x1a\n" +
+	"\bdraining\x18\x06 \x01(\bR\bdraining\"\xff\x01\n" +
 	"\bTopLimit\x12\x1e\n" +
 	"\n" +
 	"production\x18\x01 \x01(\tR\n" +

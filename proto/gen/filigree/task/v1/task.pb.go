@@ -215,7 +215,9 @@ type PullResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Tasks []*Task                `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
 	// Tasks that this worker runs and whose distribution was cancelled.
-	Cancelled     []string `protobuf:"bytes,2,rep,name=cancelled,proto3" json:"cancelled,omitempty"`
+	Cancelled []string `protobuf:"bytes,2,rep,name=cancelled,proto3" json:"cancelled,omitempty"`
+	// Somebody drains this worker: there is nothing for it until they say otherwise. It goes on asking.
+	Draining      bool `protobuf:"varint,3,opt,name=draining,proto3" json:"draining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -262,6 +264,13 @@ func (x *PullResponse) GetCancelled() []string {
 		return x.Cancelled
 	}
 	return nil
+}
+
+func (x *PullResponse) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
 }
 
 // Task is one attempt at one step.
@@ -1530,10 +1539,11 @@ const file_filigree_task_v1_task_proto_rawDesc = "" +
 	"\tfunctions\x18\x02 \x03(\tB\x12\xbaH\x0f\x92\x01\f\b\x01\x10d\"\x06r\x04\x10\x01\x18@R\tfunctions\x12 \n" +
 	"\x05slots\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x01R\x05slots\x12;\n" +
-	"\x04wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b\x142\x00R\x04wait\"Z\n" +
+	"\x04wait\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b\x142\x00R\x04wait\"v\n" +
 	"\fPullResponse\x12,\n" +
 	"\x05tasks\x18\x01 \x03(\v2\x16.filigree.task.v1.TaskR\x05tasks\x12\x1c\n" +
-	"\tcancelled\x18\x02 \x03(\tR\tcancelled\"\xac\x03\n" +
+	"\tcancelled\x18\x02 \x03(\tR\tcancelled\x12\x1a\n" +
+	"\bdraining\x18\x03 \x01(\bR\bdraining\"\xac\x03\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\bfunction\x18\x02 \x01(\tR\bfunction\x12\x12\n" +

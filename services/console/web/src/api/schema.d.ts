@@ -674,6 +674,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/productions/{production}/distributions/{distribution}/recipients/{recipient}:revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * RevokeRecipient ends one recipient's links, those of earlier mails, too, and the one that the mail under way would have.
+         *     Everybody else keeps theirs. What was attached cannot be called back, nor is a mail with attachments stopped that is
+         *     still to go out; ResendRecipient gives a new link. Revoking again is harmless.
+         */
+        post: operations["DistributionService_RevokeRecipient"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/productions/{production}/distributions/{distribution}/report.csv": {
         parameters: {
             query?: never;
@@ -1823,6 +1844,61 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListWorkers lists every worker that called within the last 30 s: what it serves, what it has, since when. */
+        get: operations["ControlService_ListWorkers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/workers/{worker}:drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * DrainWorker hands a worker nothing new; what it has comes to its end. It holds while the worker is there, until
+         *     UndrainWorker: a worker that leaves, or has not called for ten minutes, is forgotten with it. Draining again is
+         *     harmless. A worker that is not there is WORKER_UNKNOWN.
+         */
+        post: operations["ControlService_DrainWorker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/workers/{worker}:undrain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** UndrainWorker ends what DrainWorker began. */
+        post: operations["ControlService_UndrainWorker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2387,6 +2463,7 @@ export interface components {
             /** Format: int32 */
             tries?: number;
         };
+        DrainWorkerBody: Record<string, never>;
         EndFailingBody: {
             /** skip, cancel */
             action?: string;
@@ -2601,6 +2678,8 @@ export interface components {
             workers?: components["schemas"]["FunctionWorker"][];
         };
         FunctionWorker: {
+            /** @description It takes nothing new. */
+            draining?: boolean;
             name?: string;
             /** Format: int32 */
             running?: number;
@@ -3003,6 +3082,9 @@ export interface components {
         ListStudioResourcesResponse: {
             resources?: components["schemas"]["Resource"][];
         };
+        ListWorkersResponse: {
+            workers?: components["schemas"]["Worker"][];
+        };
         /** @description LogLine is one line that was logged while a function worked. */
         LogLine: {
             /** debug info warn error */
@@ -3325,6 +3407,20 @@ export interface components {
              */
             links_revoked?: number;
         };
+        RevokeRecipientBody: Record<string, never>;
+        RevokeRecipientResponse: {
+            /**
+             * Format: int32
+             * @description 1 if their copies went out as attachments, or were downloaded, and cannot be called back.
+             */
+            beyond_recall?: number;
+            /**
+             * Format: int32
+             * @description Links that this call ended.
+             */
+            links_revoked?: number;
+            recipient?: components["schemas"]["Recipient"] | null;
+        };
         RevokeTokenResponse: Record<string, never>;
         /** @description Rollout spreads a production's new distributions over versions of a definition. */
         Rollout: {
@@ -3624,6 +3720,8 @@ export interface components {
             weight?: number;
         };
         TopWorker: {
+            /** @description It takes nothing new. */
+            draining?: boolean;
             /** Format: int32 */
             free?: number;
             functions?: string[];
@@ -3633,6 +3731,7 @@ export interface components {
             seen_at?: string | null;
             worker?: string;
         };
+        UndrainWorkerBody: Record<string, never>;
         UnshareDistributionBody: Record<string, never>;
         UnshareDistributionResponse: Record<string, never>;
         UpdateListBody: {
@@ -3687,6 +3786,43 @@ export interface components {
             others?: components["schemas"]["Hit"][];
             story?: components["schemas"]["Story"] | null;
             subject?: components["schemas"]["Hit"] | null;
+        };
+        Worker: {
+            /** @description It takes nothing new. */
+            draining?: boolean;
+            /**
+             * Format: int32
+             * @description How many more it has room for, as far as it asked in the last minute.
+             */
+            free?: number;
+            /** @description What it serves, as definitions name it: with the version where it announces one. */
+            functions?: string[];
+            name?: string;
+            /**
+             * Format: int32
+             * @description Steps that it has.
+             */
+            running?: number;
+            /**
+             * Format: date-time
+             * @description When it last called.
+             */
+            seen_at?: string | null;
+            /** @description What it has, the oldest first: at most 100, and only those of productions that the caller may act in. */
+            tasks?: components["schemas"]["WorkerTask"][];
+        };
+        WorkerTask: {
+            distribution?: string;
+            function?: string;
+            production?: string;
+            /**
+             * Format: date-time
+             * @description When the attempt began.
+             */
+            since?: string | null;
+            step?: string;
+            /** @description What it is about: "d" the distribution, "f2" its second file, "r7" its seventh recipient, "i2.7" an item. */
+            unit?: string;
         };
     };
     responses: {
@@ -4877,6 +5013,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Recipient"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    DistributionService_RevokeRecipient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                production: string;
+                distribution: string;
+                /** @description "<distribution>.r7" */
+                recipient: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevokeRecipientBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokeRecipientResponse"];
                 };
             };
             default: components["responses"]["Failure"];
@@ -6990,6 +7156,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WhyResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    ControlService_ListWorkers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListWorkersResponse"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    ControlService_DrainWorker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name, as ListWorkers has it. */
+                worker: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrainWorkerBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Worker"];
+                };
+            };
+            default: components["responses"]["Failure"];
+        };
+    };
+    ControlService_UndrainWorker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                worker: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UndrainWorkerBody"];
+            };
+        };
+        responses: {
+            /** @description A successful response. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Worker"];
                 };
             };
             default: components["responses"]["Failure"];

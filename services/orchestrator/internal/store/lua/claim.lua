@@ -2,15 +2,15 @@
 -- Claim hands ready steps to a worker and starts their leases: what is allowed, fair between productions by weight, within
 -- one by rank (priority, then deadline), and spread evenly over the workers that wait for the same function. A step whose
 -- limit is full, or whose key is taken, is put aside with that limit and comes back when a place is free.
--- KEYS  1 workers  2 leases of this worker  3 paused  4 weights  5 passes  6 limits to look at
---       7… three per function: productions with ready steps, workers waiting for it, workers serving it
+-- KEYS  1 workers  2 leases of this worker  3 paused  4 weights  5 passes  6 limits to look at  7 that the worker is drained
+--       8… three per function: productions with ready steps, workers waiting for it, workers serving it
 -- ARGV  1 worker  2 lease in ms  3 slots it has free  4 how many at most (100)  5 how long a waiting worker counts, in ms
 --       6 steps to which studio limits were granted: [[function, production, member, where it was put aside], …]
 --       7… the functions; none when such steps are started
--- Returns {tasks, wants}: tasks, those of each function and production {function, production, then of each member, attempt,
+-- Returns {tasks, wants, draining}: tasks, those of each function and production {function, production, then of each member, attempt,
 --         checkpoint of the last attempt or ''}; wants {member, function, production, studio limits it needs with spaces
---         between}.
-local workers, leases, paused_key, weights, passes, timed = unpack(KEYS)
+--         between}; draining 1 when the worker is to get nothing.
+local workers, leases, paused_key, weights, passes, timed, drained = unpack(KEYS)
 local worker, lease, slots, most, patience = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local tag = string.match(leases, '^{[^}]*}')
 local call = redis.call
@@ -18,6 +18,7 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local tasks, wants, dists, counts, gates, limited, leased, names, began = {}, {}, {}, {}, {}, {}, {}, {}, {}
 local taken = 0 -- steps started
+local draining = 0
 local looked = 0 -- steps taken out of queues; bounds the work of one call
 
 -- Redis writes a number that it is given as a floating-point one, which is slow; whole ones go as text.
@@ -257,7 +258,7 @@ end
 
 local function serve(i)
   local fn = ARGV[i + 6]
-  local index, awaiting, serving = KEYS[3 * i + 4], KEYS[3 * i + 5], KEYS[3 * i + 6]
+  local index, awaiting, serving = KEYS[3 * i + 5], KEYS[3 * i + 6], KEYS[3 * i + 7]
   call('ZADD', serving, now, worker)
   if paused('f ' .. fn) then
     return
@@ -331,15 +332,25 @@ if ARGV[6] ~= '[]' then
   end
 else
   call('ZADD', workers, now, worker)
+  -- One that is drained is there, and neither takes nor shares anything. It stays so as long as it calls.
+  local kept = call('GET', drained)
+  if kept then
+    draining = 1
+    call('PEXPIRE', drained, kept)
+  end
   for i = 1, #ARGV - 6 do
-    serve(i)
+    if kept then
+      call('ZADD', KEYS[3 * i + 7], now, worker)
+    else
+      serve(i)
+    end
   end
   -- It waits for more as long as it has room; a full one does not count among those that share.
   for i = 1, #ARGV - 6 do
-    if taken < slots then
-      call('ZADD', KEYS[3 * i + 5], now, worker)
+    if taken < slots and not kept then
+      call('ZADD', KEYS[3 * i + 6], now, worker)
     else
-      call('ZREM', KEYS[3 * i + 5], worker)
+      call('ZREM', KEYS[3 * i + 6], worker)
     end
   end
 end
@@ -370,4 +381,4 @@ for key, fields in pairs(counts) do
     end
   end
 end
-return {tasks, wants}
+return {tasks, wants, draining}

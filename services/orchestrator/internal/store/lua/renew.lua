@@ -1,14 +1,18 @@
 #!lua
 -- Renew prolongs leases of running attempts.
--- KEYS  1 the worker's leases  2 workers
+-- KEYS  1 the worker's leases  2 workers  3 that the worker is drained
 -- ARGV  1 worker  2 lease in ms  3… at most 100 pairs: member of leases, attempt
 -- Returns a code per pair: 1 prolonged, 2 lost, 3 prolonged and the distribution was cancelled; 10 more if it has slots.
-local leases, workers = KEYS[1], KEYS[2]
+local leases, workers, drained = KEYS[1], KEYS[2], KEYS[3]
 local tag = string.match(leases, '^{[^}]*}')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local codes = {}
 redis.call('ZADD', workers, now, ARGV[1])
+local kept = redis.call('GET', drained)
+if kept then
+  redis.call('PEXPIRE', drained, kept)
+end
 for i = 3, #ARGV, 2 do
   local id, u, s = string.match(ARGV[i], '^([^/]+)/([^/]+)/([^/]+)$')
   local at = redis.call('HMGET', tag .. ':u:' .. id .. ':' .. u, s, s .. '.a', s .. '.by', s .. '.occ')
