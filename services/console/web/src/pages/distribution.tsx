@@ -23,7 +23,7 @@ export default function DistributionPage({ production, distribution, tab }: { pr
   const queries = useQueryClient();
   const key = distributionKey(production, distribution);
   const path = { production, distribution };
-  // An ended one's stream is at its end, too. When it runs again, it is opened again.
+  // An ended one's stream is at its end, too. When it runs again, or the stream broke for good, it is opened again.
   const [again, setAgain] = useState(0);
   const link = useLive<Schemas["Distribution"]>(
     `/v1/productions/${production}/distributions/${distribution}/watch${again ? `#${again}` : ""}`,
@@ -33,12 +33,16 @@ export default function DistributionPage({ production, distribution, tab }: { pr
   const found = useQuery({
     queryKey: key,
     queryFn: () => data(api.GET("/v1/productions/{production}/distributions/{distribution}", { params: { path } })),
-    refetchInterval: link === "live" ? false : link === "ended" ? 15_000 : 5_000,
+    refetchInterval: (q) => (link === "live" ? false : q.state.data?.ended_at ? 15_000 : 5_000),
   });
   const d = found.data;
   const open = d && !d.ended_at;
   useEffect(() => {
-    if (open && link === "ended") setAgain((n) => n + 1);
+    if (!open || link !== "ended") return;
+    const anew = () => setAgain((n) => n + 1);
+    anew();
+    const timer = setInterval(anew, 5000);
+    return () => clearInterval(timer);
   }, [open, link]);
   if (!d)
     return found.error ? (

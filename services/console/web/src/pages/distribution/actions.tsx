@@ -41,7 +41,7 @@ export function Actions({ d, ran }: { d: D; ran: () => void }) {
     <>
       {open && d.state === "paused" && <Button look="main" busy={busy} onClick={() => void pause(false)}>Resume</Button>}
       {open && d.state !== "paused" && !d.cancel_requested && <Button busy={busy} onClick={() => void pause(true)}>Pause</Button>}
-      {failed && <Button look={open ? undefined : "main"} onClick={() => setAsk("retry")}>Try again…</Button>}
+      {failed && <Button look={open || !d.items?.failed ? undefined : "main"} onClick={() => setAsk("retry")}>Try again…</Button>}
       <Button onClick={() => setAsk("share")}>Share…</Button>
       <Menu
         label="More ▾"

@@ -31,13 +31,12 @@ export function standing(d: Schemas["Distribution"]): string {
   const failed = n.failed ? ` ${capital(count(n.failed, "copy", "copies"))} failed.` : "";
   const left = [n.cancelled && `${number(n.cancelled)} cancelled`, n.skipped && `${number(n.skipped)} left out`].filter(Boolean).join(", ");
   const more = left ? ` ${capital(left)}.` : "";
-  const took = d.started_at && d.ended_at ? ` in ${span((Date.parse(d.ended_at) - Date.parse(d.created_at ?? d.started_at)) / 1000)}` : "";
   const progress = done === 0 ? `None of ${total === 1 ? "1 copy" : `the ${count(total, "copy", "copies")}`} for ${people} is sent yet.${failed}${more}` : `${number(done)} of ${count(total, "copy", "copies")} ${done === 1 ? "is" : "are"} sent, to ${people} in all.${failed}${more}`;
   switch (d.state) {
     case "completed":
-      return `All ${count(total, "copy", "copies")} went out to ${people}${took}.`;
+      return `All ${count(total, "copy", "copies")} went out to ${people}.`;
     case "completed_with_failures":
-      return `${number(done)} of ${count(total, "copy", "copies")} went out, to ${people}${took}.${failed}${more}`;
+      return `${number(done)} of ${count(total, "copy", "copies")} went out, to ${people}.${failed}${more}`;
     case "failed":
       return `None of ${count(total, "copy", "copies")} reached anybody.${failed}${more}`;
     case "cancelled":
@@ -53,7 +52,10 @@ export function standing(d: Schemas["Distribution"]): string {
 /** outlook says when it will be over, or why nobody can tell; empty of one that has ended. */
 export function outlook(d: Schemas["Distribution"], e: Schemas["Expectation"] | null | undefined, now: number): string {
   if (d.ended_at || !e) return "";
-  if (!e.eta_p50) return e.reason ? `When it will be over cannot be said: ${e.reason}.` : "";
+  if (!e.eta_p50) {
+    if (!e.reason) return "";
+    return d.state === "paused" ? sentence(e.reason) : `When it will be over is not known: ${e.reason.replace(/\.$/, "")}.`;
+  }
   const in50 = Date.parse(e.eta_p50) - now;
   const in90 = e.eta_p90 ? Date.parse(e.eta_p90) - now : 0;
   const rough = (ms: number) => (ms < 1500 ? "any moment now" : `in ${span(ms < 60_000 ? Math.ceil(ms / 1000) : Math.ceil(ms / 10_000) * 10)}`);
@@ -67,6 +69,8 @@ export function lateness(d: Schemas["Distribution"], now: number): { text: strin
   if (s <= 0 || (d.held_until && Date.parse(d.held_until) > now)) return undefined;
   const given = Date.parse(d.deadline ?? "") - Date.parse(d.created_at ?? "");
   const guessed = Math.abs(given - 5000 - 50 * (d.items?.total ?? 0)) < 1000;
+  // Of an ended one it may be that somebody sent a part of it again, much later.
+  if (guessed && d.ended_at) return undefined;
   if (guessed) return { text: `That is ${span(s)} longer than is usual for its size.`, bad: false };
   return { text: d.ended_at ? `It ended ${span(s)} past its deadline.` : `It is ${span(s)} past its deadline.`, bad: true };
 }

@@ -54,6 +54,7 @@ export function Standing({ d, link, error, ran }: { d: Schemas["Distribution"]; 
 }
 
 function Facts({ d, link }: { d: Schemas["Distribution"]; link: StreamLink }) {
+  const broken = link === "reconnecting" || link === "ended";
   const names = d.files?.map((f) => f.name).join(", ");
   return (
     <dl className="standingFacts">
@@ -71,8 +72,8 @@ function Facts({ d, link }: { d: Schemas["Distribution"]; link: StreamLink }) {
       </div>
       <div>
         <dt>This page</dt>
-        <dd className="stream" data-link={d.ended_at && link !== "reconnecting" ? "ended" : link}>
-          <span role="status">{link === "reconnecting" ? "Reconnecting…" : link === "connecting" && !d.ended_at ? "Connecting…" : d.ended_at ? "Final" : "Live"}</span>
+        <dd className="stream" data-link={d.ended_at ? "ended" : broken ? "reconnecting" : link}>
+          <span role="status">{d.ended_at ? "Final" : broken ? "Reconnecting…" : link === "connecting" ? "Connecting…" : "Live"}</span>
         </dd>
       </div>
     </dl>
@@ -99,7 +100,7 @@ function Held({ d, left, ran }: { d: Schemas["Distribution"]; left: number; ran:
   return (
     <div className="held">
       <div className="grow">
-        <strong>Nothing has gone out yet.</strong> Copies are made meanwhile; the first mail goes in{" "}
+        <strong>Nothing has gone out yet.</strong> {d.state === "paused" ? "While it is paused nothing does. Even when it is resumed, the first mail waits another" : "Copies are made meanwhile; the first mail goes in"}{" "}
         <b className="number" role="timer">{span(Math.max(1, Math.ceil(left)))}</b>.
       </div>
       <Button look="main" busy={busy} onClick={() => void back()}>Take it back</Button>
