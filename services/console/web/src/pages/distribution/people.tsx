@@ -10,6 +10,7 @@ import { PersonPanel } from "./person";
 import { Row } from "./row";
 import { copySaid } from "./said";
 import type { Sheet } from "./sheet";
+import { isOffline } from "./standing";
 
 /** mostFiles is up to how many files there is a matrix: more would not fit beside a name. */
 const mostFiles = 12;
@@ -56,7 +57,7 @@ export default function People({ d, sheet, ran }: { d: Schemas["Distribution"]; 
           {may && <Choice label="Shown as" value={view} onChange={(v) => set("view", v)} options={[["matrix", "Matrix"], ["list", "List"]]} />}
         </div>
       </div>
-      {sheet.error && <Trouble error={sheet.error} again={() => (sheet.known === 0 ? void sheet.load() : sheet.changed())} />}
+      {sheet.error && !(isOffline(sheet.error) && sheet.known > 0) && <Trouble error={sheet.error} again={() => (sheet.known === 0 ? void sheet.load() : sheet.changed())} />}
       {sheet.total === 0 ? (
         <Empty title="Nobody is in it yet">Its people appear as soon as they are laid out.</Empty>
       ) : people.length === 0 ? (

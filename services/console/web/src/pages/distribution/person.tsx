@@ -110,13 +110,15 @@ function Shot({ d, f, n, item, may }: { d: Schemas["Distribution"]; f: number; n
   const picture = may && item?.thumbnail && !gone;
   return (
     <li className="shot">
-      <div className="paper">
-        {picture ? (
-          <img src={item!.thumbnail} alt={`First page of ${name} with this person's mark`} loading="lazy" decoding="async" onError={() => setGone(true)} />
-        ) : (
-          <span className="faint">{!item ? "" : !may ? "Pictures are shown to coordinators" : "No picture"}</span>
-        )}
-      </div>
+      {may && (
+        <div className="paper">
+          {picture ? (
+            <img src={item!.thumbnail} alt={`First page of ${name} with this person's mark`} loading="lazy" decoding="async" onError={() => setGone(true)} />
+          ) : (
+            <span className="faint">{item ? "No picture" : ""}</span>
+          )}
+        </div>
+      )}
       <span className="cut" title={name}>{name}</span>
       <span className="row" style={{ flexWrap: "nowrap", gap: "var(--space-1)" }}>
         <Glyph state={item?.state ?? ""} />

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { api, data, type Schemas } from "../../api/client";
+import { api, ApiError, data, type Schemas } from "../../api/client";
 import type { Link as StreamLink } from "../../api/live";
 import { Bar, Button, Notice, Time, toast, Trouble, useNow } from "../../ui";
 import { count, number, span } from "../../words";
@@ -17,6 +17,9 @@ export function useExpectation(d: Schemas["Distribution"]) {
   });
 }
 
+/** isOffline tells whether the server could not be reached, which passes by itself. */
+export const isOffline = (e: Error | null | undefined): e is ApiError => e instanceof ApiError && e.code === "OFFLINE";
+
 /** Standing says how a distribution is: one sentence, how far, until when; and lets what is not out yet be taken back. */
 export function Standing({ d, link, error, ran }: { d: Schemas["Distribution"]; link: StreamLink; error: Error | null; ran: () => void }) {
   const now = useNow();
@@ -26,6 +29,8 @@ export function Standing({ d, link, error, ran }: { d: Schemas["Distribution"]; 
   const held = !d.ended_at && !d.cancel_requested && d.held_until ? (Date.parse(d.held_until) - now) / 1000 : 0;
   const when = outlook(d, expected.data?.expectation, now);
   const late = lateness(d, now);
+  // What is out of reach for a moment is said where something stood already, so that nothing moves.
+  const offline = isOffline(error);
   const legend: [string, string, number | undefined][] = [
     ["good", "sent", n.done], ["busy", "being made", n.running], ["wait", "waiting", n.pending], ["bad", "failed", n.failed], ["off", "left out", n.skipped], ["off", "cancelled", n.cancelled],
   ];
@@ -34,7 +39,7 @@ export function Standing({ d, link, error, ran }: { d: Schemas["Distribution"]; 
       <div className="say">
         <p className="big" aria-live="polite">{standing(d)}</p>
         <p className="soft">
-          {when} {d.ended_at && <>It ended <Time at={d.ended_at} />.</>} {late && <span className={late.bad ? "late" : undefined}>{late.text}</span>}
+          {offline ? <span className="offline">{error.message} <button type="button" className="link" onClick={ran}>Try again</button></span> : when} {!offline && d.ended_at && <>It ended <Time at={d.ended_at} />.</>} {!offline && late && <span className={late.bad ? "late" : undefined}>{late.text}</span>}
         </p>
         <Bar label={`${number(n.done ?? 0)} of ${count(n.total ?? 0, "copy", "copies")} are sent`} parts={itemParts(n)} />
         <ul className="legend">
@@ -47,8 +52,8 @@ export function Standing({ d, link, error, ran }: { d: Schemas["Distribution"]; 
         <Notice tone="bad" title="Nothing moves on.">No orchestrator was heard of{fresh.orchestrator_seen_at ? <> since <Time at={fresh.orchestrator_seen_at} /></> : ""}; nothing is lost, and it goes on when one is back.</Notice>
       )}
       {fresh?.note && fresh.orchestrator_alive !== false && <Notice tone="wait">{fresh.note}</Notice>}
-      {error && <Trouble error={error} again={ran} />}
-      {!error && expected.error && !expected.data && !d.ended_at && <Notice tone="wait">When it will be over is not known just now: {expected.error.message}</Notice>}
+      {error && !offline && <Trouble error={error} again={ran} />}
+      {!error && expected.error && !isOffline(expected.error) && !expected.data && !d.ended_at && <Notice tone="wait">When it will be over is not known just now: {expected.error.message}</Notice>}
     </section>
   );
 }
