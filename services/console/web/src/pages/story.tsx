@@ -9,6 +9,7 @@ import { bytes, count, deliveryStates, distributionStates, itemStates, span, sta
 import { Causes } from "./distribution/causes";
 import { LogLines } from "./distribution/events";
 import { distributionKey, sentence, titleOf, unitSaid } from "./distribution/said";
+import { apiSource } from "./distribution/sheet";
 import "./distribution/distribution.css";
 
 type Chapter = Schemas["Chapter"];
@@ -48,7 +49,22 @@ export default function StoryPage({ production, distribution, unit }: { producti
     void why.refetch();
     void story.refetch();
   };
-  const word = s?.state ?? story.data?.state;
+  // An item's own state: what is found of it carries that of the mail.
+  const people = d.data?.recipients?.total;
+  const item = useQuery({
+    queryKey: ["item", production, distribution, unit],
+    queryFn: async () => {
+      const [f, r] = unit.slice(1).split(".").map(Number) as [number, number];
+      return (await apiSource(production, distribution).items((f - 1) * people! + r - 1, 1))[0] ?? null;
+    },
+    enabled: ofItem && !!people,
+    refetchInterval: every,
+  });
+  const [words, word] = ofItem
+    ? [itemStates, item.data?.state]
+    : unit.startsWith("r")
+      ? [deliveryStates, s?.state ?? story.data?.state]
+      : [distributionStates, unit === "d" ? d.data?.state : undefined];
   return (
     <div className="distribution">
       <PageHead
@@ -61,7 +77,7 @@ export default function StoryPage({ production, distribution, unit }: { producti
           </>
         }
         below={<>{s?.detail && s.detail !== title ? s.detail : <>&nbsp;</>}</>}
-        beside={word ? <State of={unit === "d" ? distributionStates : word in deliveryStates ? deliveryStates : unit.startsWith("f") ? stepStates : itemStates} is={word} /> : undefined}
+        beside={word && <State of={words} is={word} />}
         actions={
           <>
             {person && failed && <Button look="main" onClick={() => setAsk(true)}>Try again…</Button>}
