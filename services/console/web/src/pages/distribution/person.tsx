@@ -16,7 +16,7 @@ const mostCopies = 24;
 /** PersonPanel is all about one person of a distribution: their mail, their copies, and what can be done. */
 export function PersonPanel({ d, sheet, n, onClose, ran }: { d: Schemas["Distribution"]; sheet: Sheet; n: number; onClose: () => void; ran: () => void }) {
   const session = useSession();
-  const [ask, setAsk] = useState<"resend" | "fix" | "">("");
+  const [ask, setAsk] = useState<"resend" | "fix" | "revoke" | "">("");
   const [most, setMost] = useState(mostCopies);
   const r = sheet.people[n];
   const files = d.files?.length ?? 0;
@@ -65,6 +65,7 @@ export function PersonPanel({ d, sheet, n, onClose, ran }: { d: Schemas["Distrib
           {send && <Button onClick={() => setAsk("resend")}>Send again…</Button>}
           {send && <Button onClick={() => setAsk("fix")}>Correct and send again…</Button>}
           <Link className="button" href={to.story(d.production!, d.id!, `r${n + 1}`)}>Why? The whole story</Link>
+          {d.mode !== "attachment" && m?.access !== "revoked" && <Button look="bad" onClick={() => setAsk("revoke")}>Revoke…</Button>}
           {send && <Password production={d.production!} recipient={r.id!} name={r.name || r.email || ""} />}
         </div>
         {copies.error && <Trouble error={copies.error} again={() => void copies.refetch()} />}
@@ -75,6 +76,7 @@ export function PersonPanel({ d, sheet, n, onClose, ran }: { d: Schemas["Distrib
         <footer className="row" style={{ justifyContent: "flex-end" }}><Button onClick={onClose}>Close</Button></footer>
       </div>
       <ResendAsk d={d} r={r} open={ask === "resend"} onClose={() => setAsk("")} done={(after) => (sheet.put(after), ran())} />
+      <RevokeAsk d={d} r={r} open={ask === "revoke"} onClose={() => setAsk("")} done={(after) => (sheet.put(after), ran())} />
       {ask === "fix" && <FixAsk d={d} r={r} onClose={() => setAsk("")} done={(after) => (sheet.put(after), ran())} />}
     </Dialog>
   );
@@ -191,6 +193,20 @@ function ResendAsk({ d, r, open, onClose, done }: AskProps & { open: boolean }) 
         toast("good", `On its way to ${r.email} again.`);
       }}>
       <p>{r.email} gets {another(d)}. {r.delivery?.sent_at ? <>The mail before went out <Time at={r.delivery.sent_at} />.</> : "No mail to them has gone out so far."} Nobody else is sent anything.</p>
+    </Ask>
+  );
+}
+
+function RevokeAsk({ d, r, open, onClose, done }: AskProps & { open: boolean }) {
+  return (
+    <Ask title={`Revoke the link of ${r.name || r.email}?`} open={open} onClose={onClose} yes="Revoke 1 person's link" look="bad"
+      act={async () => {
+        const after = await data(api.POST("/v1/productions/{production}/distributions/{distribution}/recipients/{recipient}:revoke", { params: { path: { production: d.production!, distribution: d.id!, recipient: r.id! } }, body: {} }));
+        if (after.recipient) done(after.recipient);
+        toast("good", `${count(after.links_revoked ?? 0, "link opens", "links open")} nothing any more.${after.beyond_recall ? " What they had downloaded stays with them." : ""}`);
+      }}>
+      <p>Their link stops opening at once, those of earlier mails, too. Everybody else keeps theirs.</p>
+      <p className="soft">{r.delivery?.downloaded_at ? <>They downloaded it <Time at={r.delivery.downloaded_at} />; that stays with them.</> : "They have not downloaded anything so far."} Sending again gives them a new link.</p>
     </Ask>
   );
 }
