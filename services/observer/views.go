@@ -127,6 +127,9 @@ func (v *views) look(ctx context.Context, from viewed, now time.Time, production
 		last, err := from.LastEvent(ctx, production, id)
 		if err == nil {
 			d.idle = since(now, last.Time)
+			if held := d.GetHeldUntil(); held != nil { // what waits for its undo window to end is not idle
+				d.idle = min(d.idle, since(now, held.AsTime()))
+			}
 		}
 	}
 	v.all[id] = d

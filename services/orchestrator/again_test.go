@@ -143,6 +143,9 @@ func TestTheUndoWindowHoldsMailsAndNothingElse(t *testing.T) {
 	if d.GetHeldUntil() == nil || len(b.sent) != 0 {
 		t.Errorf("copies are made and %d mails are out: %v", len(b.sent), d)
 	}
+	if got := d.GetDeadline().AsTime().Sub(d.GetHeldUntil().AsTime()); got != 5150*time.Millisecond {
+		t.Errorf("it should be over %s after the window's end, want 5 s and 50 ms for each of 3 copies", got)
+	}
 	d = b.until(id, ended)
 	if took := time.Since(start); d.GetState() != "completed" || took < 2*time.Second || b.pushed.Load() != 3 {
 		t.Errorf("after %s: %v, %d pushes", took, d, b.pushed.Load())

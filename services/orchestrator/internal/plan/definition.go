@@ -458,8 +458,9 @@ func Rank(distribution, step int) int64 {
 	return int64(2*MostPriority-min(max(distribution, 0), MostPriority)-min(max(step, 0), MostPriority)) * beyondAnyDeadline
 }
 
-// Deadline is when a distribution accepted at should be over: 5 s plus 50 ms an item. Ready steps are handed out in its
-// order, so a small distribution passes a big one and nobody starves.
-func Deadline(accepted time.Time, size Size) time.Time {
-	return accepted.Add(5*time.Second + time.Duration(size.Items())*50*time.Millisecond)
+// Deadline is when a distribution should be over that may reach people from begins on, which is when it was accepted or the
+// end of its undo window: 5 s plus 50 ms an item. Ready steps are handed out in its order, so a small distribution passes a
+// big one and nobody starves.
+func Deadline(begins time.Time, size Size) time.Time {
+	return begins.Add(5*time.Second + time.Duration(size.Items())*50*time.Millisecond)
 }

@@ -157,7 +157,7 @@ func (s *Store) Create(ctx context.Context, n New) (string, error) {
 	for _, st := range n.Definition.Steps {
 		functions = append(functions, st.Function)
 	}
-	deadline := strconv.FormatInt(plan.Deadline(time.UnixMilli(0), n.Size).UnixMilli(), 10)
+	deadline := strconv.FormatInt(plan.Deadline(time.UnixMilli(0).Add(n.HoldFor), n.Size).UnixMilli(), 10)
 	if !n.Deadline.IsZero() {
 		deadline = "=" + strconv.FormatInt(n.Deadline.UnixMilli(), 10)
 	}
