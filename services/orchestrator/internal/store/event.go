@@ -50,11 +50,12 @@ func (s *Store) Events(ctx context.Context, production, id, cursor string, n int
 	if cursor != "" {
 		start = "(" + cursor
 	}
-	// Both of one instant: else they might be deleted in between, and nothing said so.
+	// In this order: what was deleted before the list was read is told of after it. No transaction, which a user that may
+	// only read does not have.
 	sh := s.shardOf(production)
-	pipe := s.c.TxPipeline()
-	archived := pipe.HGet(ctx, sh.dist(id), "arc")
+	pipe := s.c.Pipeline()
 	list := pipe.XRangeN(ctx, sh.events(id), start, "+", int64(n+1))
+	archived := pipe.HGet(ctx, sh.dist(id), "arc")
 	_, err := pipe.Exec(ctx)
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, "", fmt.Errorf("read events: %w", err)
@@ -93,9 +94,9 @@ func (s *Store) Events(ctx context.Context, production, id, cursor string, n int
 // when nothing did that is known, or is.
 func (s *Store) LastEvent(ctx context.Context, production, id string) (last, archived string, err error) {
 	sh := s.shardOf(production)
-	pipe := s.c.TxPipeline()
-	arc := pipe.HGet(ctx, sh.dist(id), "arc")
+	pipe := s.c.Pipeline()
 	list := pipe.XRevRangeN(ctx, sh.events(id), "+", "-", 1)
+	arc := pipe.HGet(ctx, sh.dist(id), "arc")
 	_, err = pipe.Exec(ctx)
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return "", "", fmt.Errorf("read events: %w", err)
