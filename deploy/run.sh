@@ -69,8 +69,9 @@ copies      $data/blobs, by their digest
 samples     $samples
 log         $log
 tokens      $data/credentials.json
-look at     $url
-            bin/filigree items $id       (export FILIGREE_DATA=$data first)
+console     $(sed -n 's/^sign in as coordinator, [^:]*: //p' "$log" | tail -n 1)
+            signs one browser in within 15 minutes; another: bin/filigree sign-in --role coordinator
+look at     bin/filigree items $id       (export FILIGREE_DATA=$data first)
             bin/filigree events $id
 END
 echo

@@ -27,6 +27,9 @@ func mayRule(ctx context.Context, r rule.Rule) error {
 		if a.Start != nil {
 			productions = append(productions, a.Start.Production)
 		}
+		if a.Pause == "function" {
+			productions = append(productions, "*") // it stands still for all
+		}
 	}
 	if len(r.Productions) == 0 {
 		productions = append(productions, "*")

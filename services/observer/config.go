@@ -20,8 +20,8 @@ type Config struct {
 	Rules string `placeholder:"FILE" help:"Rules in YAML, beside those that are there from the start and those that are put by API; see docs/operations.md."`
 	// EgressOpen are networks that webhooks may be in although they are not public.
 	EgressOpen []string `name:"egress-open" placeholder:"CIDR" help:"Networks that addresses of alerts may be in although they are not of the public Internet, such as 10.1.0.0/16 of a chat server of your own."`
-	// PublicURL is where people reach the console, for links in alerts.
-	PublicURL string `name:"public-url" placeholder:"URL" help:"Where people reach the gateway; alerts lead there."`
+	// PublicURL is where people reach the console, for links in alerts, and shared distributions.
+	PublicURL string `name:"public-url" placeholder:"URL" help:"Where people reach the gateway and its console; alerts lead there, and so do the addresses of shared distributions."`
 }
 
 // DefaultConfig is what the flags' defaults are.

@@ -90,6 +90,7 @@ test("from nothing to 40 people, two addresses wrong, in under two minutes", asy
   assert.equal(new Set(mail.mails.flatMap((m) => m.to)).size, 39);
   await page.goto(`/app/p/default/d/${id}?state=trouble`);
   await page.getByText(nobody).first().waitFor();
+  await page.getByText("39 of 40 copies went out, to 39 of 40 people.").waitFor();
   const said = await page.locator("main").innerText();
   assert.match(said, /no such mailbox|does not exist|refuse|not sent|bounced/i);
   const { recipients } = await server.api("coordinator", `/v1/productions/default/distributions/${id}/recipients?page_size=100`);

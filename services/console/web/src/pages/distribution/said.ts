@@ -28,6 +28,7 @@ export function standing(d: Schemas["Distribution"]): string {
   const total = n.total ?? 0;
   const done = n.done ?? 0;
   const people = count(d.recipients?.total ?? 0, "person", "people");
+  const reached = (d.recipients?.sent ?? 0) + (d.recipients?.delivered ?? 0) + (d.recipients?.complained ?? 0);
   const failed = n.failed ? ` ${capital(count(n.failed, "copy", "copies"))} failed.` : "";
   const left = [n.cancelled && `${number(n.cancelled)} cancelled`, n.skipped && `${number(n.skipped)} left out`].filter(Boolean).join(", ");
   const more = left ? ` ${capital(left)}.` : "";
@@ -36,7 +37,7 @@ export function standing(d: Schemas["Distribution"]): string {
     case "completed":
       return `All ${count(total, "copy", "copies")} went out to ${people}.`;
     case "completed_with_failures":
-      return `${number(done)} of ${count(total, "copy", "copies")} went out, to ${people}.${failed}${more}`;
+      return `${number(done)} of ${count(total, "copy", "copies")} went out, to ${number(reached)} of ${people}.${failed}${more}`;
     case "failed":
       return `None of ${count(total, "copy", "copies")} reached anybody.${failed}${more}`;
     case "cancelled":
