@@ -112,7 +112,8 @@ export async function signedIn(browser, server, role, options = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(patience);
   page.wrong = [];
-  page.on("console", (m) => m.type() === "error" && page.wrong.push(m.text()));
+  page.on("console", (m) => m.type() === "error" && !m.text().startsWith("Failed to load resource") && page.wrong.push(m.text()));
+  page.on("response", (r) => r.status() >= 400 && page.wrong.push(`${r.status()} ${r.request().method()} ${r.url()} on ${page.url()}`));
   page.on("pageerror", (e) => page.wrong.push(String(e)));
   await page.goto(await server.signInURL(role));
   await page.locator("main h1").first().waitFor();
