@@ -56,7 +56,7 @@ export function Palette() {
     ["Definitions", to.definitions(), mayOperate(session)],
     ["Rules", to.rules(), mayOperate(session)],
     ["History", to.history(), mayOperate(session)],
-    ["Audit log", to.audit(), mayOperate(session)],
+    ["Audit log", to.audit(), session.role === "admin"],
   ];
   const hits = asked.length >= 2 ? (found.data?.hits ?? []) : [];
   return (

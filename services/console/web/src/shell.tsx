@@ -116,7 +116,7 @@ function Ways() {
       {way(to.definitions(), "Definitions")}
       {way(to.rules(), "Rules")}
       {way(to.history(), "History")}
-      {way(to.audit(), "Audit log")}
+      {session.role === "admin" && way(to.audit(), "Audit log")}
     </nav>
   );
   return session.role === "oncall" ? <>{operating}{sending}</> : <>{sending}{operating}</>;

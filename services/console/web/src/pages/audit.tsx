@@ -1,6 +1,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "wouter";
 import { api, data, type Schemas } from "../api/client";
+import { useSession } from "../api/session";
 import { to } from "../routes";
 import { Button, Card, Copy, Empty, Field, Input, Loaded, PageHead, Time } from "../ui";
 import { number } from "../words";
@@ -9,6 +10,18 @@ import "./oncall/oncall.css";
 
 /** Audit tells who did what, in a chain that nobody can change unseen. */
 export default function Audit() {
+  const session = useSession();
+  if (session.role !== "admin")
+    return (
+      <>
+        <PageHead title="Audit log" />
+        <Card><Empty title="Administrators read the audit log">It says who saw what, of everybody. Ask one of them, or sign in as one.</Empty></Card>
+      </>
+    );
+  return <Log />;
+}
+
+function Log() {
   const [param, set] = useParams();
   const [subject, setSubject] = useTyped("subject");
   const [distribution, setDistribution] = useTyped("distribution");

@@ -109,14 +109,13 @@ export function Graph(p: { label: string; nodes: GraphNode[]; edges: GraphEdge[]
               data-optional={n.optional || undefined}
               {...(choose
                 ? { role: "button", tabIndex: 0, "aria-pressed": p.selected === id, onClick: choose, onKeyDown: (e) => (e.key === "Enter" || e.key === " ") && (e.preventDefault(), choose()) }
-                : { role: "img" })}
-              aria-label={[n.label, ...more, n.optional && "optional"].filter(Boolean).join(" ")}
+                : { role: "img", "aria-label": [n.label, ...more, n.optional && "optional"].filter(Boolean).join(", ") })}
             >
               {!choose && <title>{[n.label, ...more, n.optional && "optional: the rest goes on without it"].filter(Boolean).join("\n")}</title>}
               <rect x={x - box.width / 2} y={y - height / 2} width={box.width} height={height} rx="7" />
-              <text x={x - box.width / 2 + 12} y={top} className="name">{cut(n.label, 20)}</text>
+              <text x={x - box.width / 2 + 12} y={top} className="name">{`${cut(n.label, 20)} `}</text>
               {more.map((t, i) => (
-                <text key={i} x={x - box.width / 2 + 12} y={top + (i + 1) * box.line} className={i === 0 && n.sub ? "sub code" : "sub"}>{cut(t, i === 0 && n.sub ? 20 : 25)}</text>
+                <text key={i} x={x - box.width / 2 + 12} y={top + (i + 1) * box.line} className={i === 0 && n.sub ? "sub code" : "sub"}>{`${cut(t, i === 0 && n.sub ? 20 : 25)} `}</text>
               ))}
             </g>
           );
