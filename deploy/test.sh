@@ -20,13 +20,13 @@ plain=$(comm -23 <(sort <<<"$all") <(sort <<<"$raced") | grep -v -e /pkg/arch$ -
   # These read or build what the go command does not know of, so their results are never taken from its cache.
   go test -v -count=1 ./pkg/arch 2>&1 || true
   go test -v -count=1 ./loadtest/internal/command ./loadtest/deploytest 2>&1 || true
-  go test -v -timeout 15m $plain 2>&1 || true
-  go test -v -timeout 15m -race -parallel 6 $raced 2>&1 || true # most of them wait most of the time
+  go test -v -timeout 40m $plain 2>&1 || true
+  go test -v -timeout 40m -race -parallel 6 $raced 2>&1 || true # most of them wait most of the time
   go test -v -short ./services/standalone/internal/likeness 2>&1 || true # every fifth document; without -short all, in minutes
   # Last and alone, since it is about time, too: everything in one process, then in processes of their own that prove who
   # they are to each other and keep documents in S3.
-  go test -v -count=1 -timeout 20m -parallel 4 ./loadtest/e2e 2>&1 || true
-  FILIGREE_E2E_DEPLOY=processes,tls,s3 go test -v -count=1 -timeout 15m ./loadtest/e2e \
+  go test -v -count=1 -timeout 30m -parallel 4 ./loadtest/e2e 2>&1 || true
+  FILIGREE_E2E_DEPLOY=processes,tls,s3 go test -v -count=1 -timeout 30m ./loadtest/e2e \
     -run 'TestBad|TestOther|TestCopies|TestPasswords|TestIdempotency|TestPaging|TestLinks|TestTimes' 2>&1 || true
   # The console in a browser, told as go test tells its own.
   (cd services/console/test && node --test --test-concurrency=1 --test-timeout=900000 --test-reporter=./reporter.mjs) 2>&1 || true
