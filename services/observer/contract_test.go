@@ -257,9 +257,10 @@ func TestAReplicaIsReadFirst(t *testing.T) {
 	w.until(func() bool {
 		return strings.Contains(w.overview(t.Context()).GetFreshness().GetNote(), "; this is from a replica.")
 	}, func() any { return w.overview(t.Context()) })
-	if d := w.get("default", id); d.GetState() != "completed" {
-		t.Errorf("got %v", d)
-	}
+	w.until(func() bool { // a call that waited for the primary as it went is told so, once
+		d, err := w.seen.GetDistribution(t.Context(), &distributionv1.GetDistributionRequest{Production: "default", Distribution: id})
+		return err == nil && d.GetDistribution().GetState() == "completed"
+	}, func() any { return "the replica is not read" })
 	w.redis.Restart()
 	kill()
 	// And without the replica the primary is read.

@@ -44,10 +44,12 @@ func TestCorpus(t *testing.T) {
 	var mu sync.Mutex
 	var openable, made int
 	var failures []string
+	// `make test` takes one file of three, which is four minutes less; `make gauntlet` takes all.
+	whole := os.Getenv("FILIGREE_MUTANTS") != ""
 	slots := make(chan struct{}, 2)
 	t.Run("files", func(t *testing.T) {
 		for i, path := range files {
-			if testing.Short() && i%5 != 0 {
+			if !whole && i%3 != 0 || testing.Short() && i%15 != 0 {
 				continue
 			}
 			name := filepath.Base(path)
@@ -91,7 +93,11 @@ func TestCorpus(t *testing.T) {
 		}
 	})
 	t.Logf("copies of %d of %d files that others open; not of\n%s", made, openable, strings.Join(failures, "\n"))
-	if float64(made) < wanted*float64(openable) {
+	fewest := wanted * float64(openable)
+	if !whole {
+		fewest-- // one is more than a hundredth of these
+	}
+	if openable == 0 || float64(made) < fewest {
 		t.Errorf("copies of %d of %d files, want %.0f %%", made, openable, 100*wanted)
 	}
 }

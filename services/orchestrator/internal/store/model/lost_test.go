@@ -27,7 +27,7 @@ var repeats = map[string]string{
 	// Not in the histories, but, like all others, in TestEveryScriptRunTwice of package store.
 	"heed": alone, "define": alone, "hook_fired": alone, "schedule_due": alone, "lifecycle": alone,
 	"schedule_move": alone, "starter_put": alone, "advance": alone, "batches": alone, "enlist": alone, "halt": alone,
-	"release": alone,
+	"release": alone, "archived": alone,
 }
 
 // lost runs some scripts twice and returns the second reply: the first got lost, and the caller repeated it.
