@@ -603,7 +603,7 @@ func TestSchedulesThatCannotBe(t *testing.T) {
 		"production":  {good(func(s *schedulev1.Schedule) { s.Start.Production = "other" }), "START_INVALID", `"other"`},
 		"deadline":    {good(func(s *schedulev1.Schedule) { s.Start.Deadline = timestamppb.Now() }), "START_INVALID", "deadline"},
 		"no files":    {good(func(s *schedulev1.Schedule) { s.Start.Files = nil }), "START_INVALID", "files"},
-		"no people":   {good(func(s *schedulev1.Schedule) { s.Start.Recipients = nil }), "START_INVALID", "recipients"},
+		"no people":   {good(func(s *schedulev1.Schedule) { s.Start.Recipients = nil }), "INVALID", "recipients"},
 		"address":     {good(func(s *schedulev1.Schedule) { s.Start.Recipients[0].Email = "nobody" }), "RECIPIENT_INVALID", `"nobody"`},
 		"mark":        {good(func(s *schedulev1.Schedule) { s.Start.Mark = "{unknown}" }), "MARK_FIELD_UNKNOWN", "unknown"},
 		"twice":       {good(func(s *schedulev1.Schedule) { s.Start.Files = append(s.Start.Files, s.Start.Files[0]) }), "FILE_DUPLICATE", "twice"},

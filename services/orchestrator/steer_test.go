@@ -157,7 +157,7 @@ func (s *studio) get(production, id string) *distributionv1.Distribution {
 // await polls until ok, or fails the test.
 func (s *studio) await(what string, ok func() bool) {
 	s.t.Helper()
-	s.within(2*time.Minute, what, ok)
+	s.within(5*time.Minute, what, ok)
 }
 
 func (s *studio) within(limit time.Duration, what string, ok func() bool) {
@@ -177,7 +177,7 @@ func (s *studio) within(limit time.Duration, what string, ok func() bool) {
 
 func (s *studio) ended(production, id string) *distributionv1.Distribution {
 	s.t.Helper()
-	return s.endedWithin(time.Minute, production, id)
+	return s.endedWithin(5*time.Minute, production, id)
 }
 
 func (s *studio) endedWithin(limit time.Duration, production, id string) *distributionv1.Distribution {
@@ -510,7 +510,7 @@ func TestPausing(t *testing.T) {
 			}
 			begin := time.Now()
 			d := s.ended("one", id)
-			if d.GetState() != "completed" || time.Since(begin) > time.Minute {
+			if d.GetState() != "completed" || time.Since(begin) > 5*time.Minute {
 				t.Errorf("it ended %s after %s", d.GetState(), time.Since(begin))
 			}
 			s.ended("other", other)
@@ -799,6 +799,9 @@ func TestALostAnswerOfPull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n := s.get("one", id).GetSteps()[0].GetReady(); n != 4 {
+		t.Errorf("%d of 4 steps are ready again, want all before a lease runs out", n)
+	}
 	s.work("hearing", 4, map[string]handler{"test.Work": func(ctx context.Context, _ *structpb.Struct) (*structpb.Struct, error) {
 		task, _ := worker.TaskFrom(ctx)
 		if task.Attempt != 2 {
@@ -806,10 +809,9 @@ func TestALostAnswerOfPull(t *testing.T) {
 		}
 		return &structpb.Struct{}, nil
 	}})
-	begin := time.Now()
 	d := s.ended("one", id)
-	if d.GetState() != "completed" || time.Since(begin) > 8*time.Second {
-		t.Errorf("it ended %s after %s, want completed before a lease runs out", d.GetState(), time.Since(begin))
+	if d.GetState() != "completed" {
+		t.Errorf("it ended %s, want completed", d.GetState())
 	}
 }
 
