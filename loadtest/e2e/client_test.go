@@ -98,6 +98,18 @@ func (c *client) upload(name string, data []byte) (*filev1.File, error) {
 	return f, protojson.Unmarshal(text, f)
 }
 
+// looked uploads a document and waits until it has been looked into: a machine that is busy answers before.
+func (c *client) looked(t *testing.T, name string, data []byte) (*filev1.File, error) {
+	t.Helper()
+	var f *filev1.File
+	var err error
+	await(t, 30*time.Second, "a verdict about "+name, func() (bool, error) {
+		f, err = c.upload(name, data)
+		return err != nil || f.GetVerdict() != "unknown", nil
+	})
+	return f, err
+}
+
 // create starts a distribution under an idempotency key; an empty one is not sent.
 func (c *client) create(req *distributionv1.CreateDistributionRequest, key string) (*distributionv1.Distribution, error) {
 	body, err := protojson.Marshal(req)

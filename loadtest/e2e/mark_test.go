@@ -93,7 +93,7 @@ func TestRestrictedDocuments(t *testing.T) {
 
 	upload := func(c *client, want string) {
 		t.Helper()
-		f, err := c.upload(doc.name, doc.data)
+		f, err := c.looked(t, doc.name, doc.data)
 		if err != nil {
 			t.Fatal(err)
 		}
