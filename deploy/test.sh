@@ -29,7 +29,7 @@ plain=$(comm -23 <(sort <<<"$all") <(sort <<<"$raced") | grep -v -e /pkg/arch$ -
   FILIGREE_E2E_DEPLOY=processes,tls,s3 go test -v -count=1 -timeout 30m ./loadtest/e2e \
     -run 'TestBad|TestOther|TestCopies|TestPasswords|TestIdempotency|TestPaging|TestLinks|TestTimes' 2>&1 || true
   # The console in a browser, told as go test tells its own.
-  (cd services/console/test && node --test --test-concurrency=1 --test-timeout=900000 --test-reporter=./reporter.mjs) 2>&1 || true
+  (cd services/console/test && node --test --test-concurrency=1 --test-timeout=900000 --test-reporter=./reporter.mjs *.test.mjs) 2>&1 || true
 } | awk '
   function flush(show) { if (show) printf "%s", text; text = "" }
   /^=== (RUN|PAUSE|CONT|NAME)/ { next }

@@ -52,7 +52,7 @@ function Log() {
                 <Card><Empty title={any || production ? "No line is like that" : "Nothing has been done yet"} /></Card>
               ) : (
                 <Card bare>
-                  <div className="scroll">
+                  <div className="scroll" tabIndex={0}>
                     <table className="table">
                       <thead><tr><th className="right">No.</th><th>When</th><th>What</th><th>To what</th><th>By whom</th><th className="right">Answer</th><th>Hash</th></tr></thead>
                       <tbody>{lines.map((l) => <Line key={l.number} l={l} broken={!r.intact && Number(l.number) === Number(r.broken_at)} choose={(s) => setSubject(s)} />)}</tbody>

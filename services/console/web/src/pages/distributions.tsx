@@ -38,7 +38,7 @@ export default function Distributions({ production }: { production: string }) {
             );
           return (
             <Card bare>
-              <div className="scroll">
+              <div className="scroll" tabIndex={0}>
                 <table className="table">
                   <thead>
                     <tr><th>Title</th><th>State</th><th style={{ width: "22%" }}>Copies</th><th className="right">People</th><th className="right">Sent</th></tr>

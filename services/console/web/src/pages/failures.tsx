@@ -108,7 +108,7 @@ function One({ g, retry }: { g: Schemas["FailureGroup"]; retry: () => void }) {
         {hurt.length === 0 ? (
           <p className="calm">Nobody any more.</p>
         ) : (
-          <div className="scroll">
+          <div className="scroll" tabIndex={0}>
             <table className="table">
               <thead><tr><th>Who or what</th><th>Production</th><th>Code</th><th className="right">When</th></tr></thead>
               <tbody>

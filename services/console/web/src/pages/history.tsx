@@ -125,7 +125,7 @@ function Told({ all, several }: { all: Week[]; several: boolean }) {
         {series.map(([title, of, say]) => <Card key={title} title={title}><Chart label={title} weeks={all.map((w) => w.from)} series={of} say={say} tops={say === span ? times : undefined} /></Card>)}
       </div>
       <Card title="By week" bare>
-        <div className="scroll">
+        <div className="scroll" tabIndex={0}>
           <table className="table">
             <thead>
               <tr><th>Week from</th><th className="right">Distributions</th><th className="right">Not to all</th><th className="right">Late</th><th className="right">Copies</th><th className="right">Failed</th><th className="right">People</th><th className="right">P50</th><th className="right">P90</th><th className="right">In</th><th className="right">Out</th></tr>

@@ -180,7 +180,7 @@ function Find() {
                 <Card><Empty title="No distribution is like that">Take a condition away; those that stand are joined by “and”.</Empty></Card>
               ) : (
                 <Card bare>
-                  <div className="scroll">
+                  <div className="scroll" tabIndex={0}>
                     <table className="table">
                       <thead><tr><th>Title</th><th>State</th><th style={{ width: "18%" }}>Copies</th><th>Production</th><th className="right">Late</th><th className="right">Sent</th></tr></thead>
                       <tbody>

@@ -37,7 +37,7 @@ export default function Workers() {
                 ) : list.length === 0 ? (
                   <p className="calm">No worker is like that.</p>
                 ) : (
-                  <div className="scroll">
+                  <div className="scroll" tabIndex={0}>
                     <table className="table">
                       <thead><tr><th>Worker</th><th>Serves</th><th style={{ width: "22%" }}>Busy</th><th className="right">Heard of</th></tr></thead>
                       <Rows of={list} height={54} columns={4}>{(w) => <Worker key={w.worker} w={w} />}</Rows>
@@ -82,7 +82,7 @@ function Functions({ t, chosen, choose }: { t: Schemas["GetTopResponse"]; chosen
   const fs = [...(t.functions ?? [])].sort((a, b) => Number(!!a.workers || !a.ready) - Number(!!b.workers || !b.ready) || (b.ready ?? 0) - (a.ready ?? 0));
   if (fs.length === 0) return <p className="calm">No function is served, and none is asked for.</p>;
   return (
-    <div className="scroll">
+    <div className="scroll" tabIndex={0}>
       <table className="table">
         <thead><tr><th>Function</th><th className="right">Workers</th><th className="right">Running</th><th className="right">Ready</th><th className="right">Oldest</th><th /></tr></thead>
         <tbody>

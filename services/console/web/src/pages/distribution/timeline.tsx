@@ -108,7 +108,7 @@ function Rows({ d, looked, spent, now }: { d: D; looked: number; spent: Spent[];
   if (!some) return <Empty title="No step has begun yet">As soon as one has, it is seen here how long each waits for a worker, and how long the work itself takes.</Empty>;
   return (
     <div className="stack">
-      <div className="scroll">
+      <div className="scroll" tabIndex={0}>
         <table className="table timeline">
           <thead>
             <tr><th>Step</th><th className="right">Waits for a worker</th><th className="right">Is worked on</th><th className="lane"><span className="row" style={{ justifyContent: "space-between" }}><span>{clockTime(from)}</span><span>{span((to - from) / 1000)} in all</span><span>{clockTime(to)}</span></span></th></tr>

@@ -170,7 +170,7 @@ function WallTime({ ledger, running }: { ledger: Schemas["Ledger"]; running: boo
         ))}
       </div>
       <ul className="legend kinds">{here.map((k) => <li key={k} data-kind={k} title={kinds[k]![1]}>{kinds[k]![0]}</li>)}</ul>
-      <div className="scroll">
+      <div className="scroll" tabIndex={0}>
         <table className="table">
           <thead><tr><th>Step</th><th>What the time was</th><th className="right">Time</th><th className="right">Share</th><th style={{ width: "35%" }} aria-hidden /></tr></thead>
           <tbody>

@@ -38,7 +38,7 @@ export function Functions() {
             <>
               <Fresh of={t.freshness} />
               <Card bare>
-                <div className="scroll">
+                <div className="scroll" tabIndex={0}>
                   <table className="table">
                     <thead><tr><th>Function</th><th>State</th><th className="right">Ready</th><th className="right">At a limit</th><th className="right">Running</th><th className="right">Oldest</th><th className="right">Workers</th><th /></tr></thead>
                     <tbody>

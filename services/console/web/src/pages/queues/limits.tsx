@@ -89,7 +89,7 @@ function Of({ scope, title }: { scope: Scope; title: string }) {
               {limits.length === 0 ? (
                 editing !== "" && <p className="calm">There is none: only the workers' own places hold anything back.</p>
               ) : (
-                <div className="scroll">
+                <div className="scroll" tabIndex={0}>
                   <table className="table">
                     <thead><tr><th>Limit</th><th>Lets through</th><th style={{ width: "22%" }}>Taken</th><th className="right">Waiting</th><th /></tr></thead>
                     <tbody>
