@@ -96,6 +96,16 @@ func TestRulesActOnceForEachCause(t *testing.T) {
 	if err != nil || len(pauses.GetPauses()) != 1 || pauses.GetPauses()[0].GetProduction() != "default" {
 		t.Errorf("paused: %v, %v", pauses, err)
 	}
+	// While it waits to be tried again nothing fails, and the cause is not over: who looks then does not begin anew.
+	_, err = w.alerts.PutRule(w.as(accessv1.Role_ROLE_ONCALL, "*"), &observerv1.PutRuleRequest{Name: "looked", Rule: &observerv1.Rule{
+		On: "distribution", When: "true", Sentence: "{id}"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.until(func() bool { return len(w.of("looked")) > 0 }, func() any { return w.get("default", id) })
+	if all := w.of("mend"); len(all) != 1 || all[0].GetResolvedAt() != nil {
+		t.Errorf("what waits to be tried again was told to be over: %v", all)
+	}
 	_, err = w.control.ResumeProduction(w.as(accessv1.Role_ROLE_ONCALL, "*"), &controlv1.ResumeProductionRequest{Production: "default"})
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func (s *Server) ListFailures(ctx context.Context, req *observerv1.ListFailuresR
 		}
 	}
 	l := s.seen(ctx)
-	groups, err := s.groups(ctx, l, req)
+	groups, err := s.groups(ctx, l, req, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +57,9 @@ func (s *Server) ListFailures(ctx context.Context, req *observerv1.ListFailuresR
 	return resp, nil
 }
 
-// groups are the failures of a distribution, or of all in a production, or of all that the caller may see, since a moment.
-func (s *Server) groups(ctx context.Context, l *look, req *observerv1.ListFailuresRequest) ([]*fingerprint.Group, error) {
+// groups are the failures of a distribution, or of all in a production, or of all that the caller may see, since a moment. Of
+// distributions in also, by id and production, they are too, whatever counters say of them.
+func (s *Server) groups(ctx context.Context, l *look, req *observerv1.ListFailuresRequest, also [][2]string) ([]*fingerprint.Group, error) {
 	production, distribution, since := req.GetProduction(), req.GetDistribution(), moment(req.GetSince())
 	var attempts []fingerprint.Attempt
 	var err error
@@ -68,7 +69,7 @@ func (s *Server) groups(ctx context.Context, l *look, req *observerv1.ListFailur
 	case distribution != "":
 		attempts, err = s.attemptsOf(ctx, production, distribution)
 	default:
-		attempts, err = s.attemptsSince(ctx, l, production, since, req.GetResolved())
+		attempts, err = s.attemptsSince(ctx, l, production, since, req.GetResolved(), also)
 	}
 	if err != nil {
 		return nil, err
@@ -111,7 +112,7 @@ func (s *Server) attemptsOf(ctx context.Context, production, distribution string
 
 // attemptsSince are those of distributions of which something fails, or failed and ended since then; with resolved also of
 // those of which something failed since then and does no more.
-func (s *Server) attemptsSince(ctx context.Context, l *look, production string, since time.Time, resolved bool) ([]fingerprint.Attempt, error) {
+func (s *Server) attemptsSince(ctx context.Context, l *look, production string, since time.Time, resolved bool, also [][2]string) ([]fingerprint.Attempt, error) {
 	if since.IsZero() {
 		since = l.now().Add(-sinceAtLeast)
 	}
@@ -119,24 +120,23 @@ func (s *Server) attemptsSince(ctx context.Context, l *look, production string, 
 	if err != nil {
 		return nil, err
 	}
-	var all [][2]string // id, production
+	all := slices.Clone(also) // id, production
 	for _, b := range slices.Concat(l.open, ended) {
 		if mayActIn(ctx, b.Production) && (production == "" || b.Production == production) && (b.Failed > 0 || b.Retrying > 0) {
 			all = append(all, [2]string{b.ID, b.Production})
 		}
 	}
-	if resolved {
-		where, err := searched(ctx, production)
-		if err != nil {
-			return nil, err
-		}
-		known, err := s.index.Failures(ctx, index.FailureFilter{Scope: where, Since: since, Resolved: true, Most: mostFailing * 10})
-		if err != nil {
-			return nil, indexError(ctx, err, "")
-		}
-		for _, f := range known {
-			all = append(all, [2]string{f.Distribution, f.Production})
-		}
+	// What is tried again fails in no counter for a while, and is not over; the index knows it a moment later.
+	where, err := searched(ctx, production)
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.index.Failures(ctx, index.FailureFilter{Scope: where, Since: since, Resolved: resolved, Most: mostFailing * 10})
+	if err != nil {
+		return nil, indexError(ctx, err, "")
+	}
+	for _, f := range known {
+		all = append(all, [2]string{f.Distribution, f.Production})
 	}
 	// Ids are in the order of time.
 	slices.SortFunc(all, func(a, b [2]string) int { return strings.Compare(b[0], a[0]) })

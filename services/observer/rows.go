@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	"github.com/filigreehq/filigree/services/observer/internal/event"
+	"github.com/filigreehq/filigree/services/observer/internal/fingerprint"
 	"github.com/filigreehq/filigree/services/observer/internal/rule"
 )
 
@@ -18,6 +20,8 @@ const (
 	// mostRuns bounds the runs.
 	mostLooked = 2000
 	mostRuns   = 1000
+	// mostFailures bounds the groups of failures.
+	mostFailures = 200
 )
 
 // errNotSeen: Redis does not answer, which is told by itself.
@@ -118,12 +122,14 @@ func (s *Server) distributionRows(ctx context.Context) ([]rule.Row, error) {
 
 func (s *Server) failureRows(ctx context.Context) ([]rule.Row, error) {
 	now := s.deps.Now()
-	resp, err := s.ListFailures(ctx, &observerv1.ListFailuresRequest{Since: timestamppb.New(now.Add(-24 * time.Hour)), PageSize: 200})
+	groups, err := s.groups(ctx, s.seen(ctx), &observerv1.ListFailuresRequest{Since: timestamppb.New(now.Add(-24 * time.Hour))}, s.vigil.failing())
 	if err != nil {
 		return nil, err
 	}
+	groups = slices.DeleteFunc(groups, func(g *fingerprint.Group) bool { return g.Open == 0 })
 	var out []rule.Row
-	for _, g := range resp.GetGroups() {
+	for _, group := range groups[:min(len(groups), mostFailures)] {
+		g := groupView(group)
 		out = append(out, rule.Row{"fingerprint": g.GetFingerprint(), "function": g.GetFunction(), "step": g.GetStep(), "code": g.GetCode(), "signature": g.GetSignature(),
 			"production": g.GetProduction(), "distribution": g.GetDistribution(), "count": int(g.GetCount()), "open": int(g.GetOpen()), "recipients": int(g.GetRecipients()),
 			"distributions": int(g.GetDistributions()), "age": since(now, moment(g.GetFirstAt())), "since": since(now, moment(g.GetLastAt())), "summary": g.GetSummary()})

@@ -120,6 +120,19 @@ func (s *Server) saw(events []event.Event) {
 	v.events = v.events[max(0, len(v.events)-mostSeen):]
 }
 
+// failing are the distributions, by id and production, whose failures alerts are open about.
+func (v *vigil) failing() (all [][2]string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, st := range v.memory.States {
+		id, _ := st.Row["distribution"].(string)
+		if _, group := st.Row["fingerprint"]; group && id != "" {
+			all = append(all, [2]string{id, st.Production})
+		}
+	}
+	return all
+}
+
 // watchRules is the loop.
 func (s *Server) watchRules(ctx context.Context) error {
 	leads, err := s.store.Lead(ctx, s.name, leadFor)

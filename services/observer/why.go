@@ -240,7 +240,7 @@ func (s *Server) around(ctx context.Context, l *look, sc *scene) ([]*fingerprint
 	if day := l.now().Add(-sinceAtLeast); since.Before(day) {
 		since = day
 	}
-	others, err := s.attemptsSince(ctx, l, "", since, false)
+	others, err := s.attemptsSince(ctx, l, "", since, false, nil)
 	if err != nil {
 		return nil, err
 	}
