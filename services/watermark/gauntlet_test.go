@@ -41,7 +41,7 @@ import (
 // Limits that no file may break, measured from outside.
 const (
 	mostCPU    = 5 * time.Second // of any child
-	mostSpent  = 3 * mostCPU     // of all children that one file costs: reading, repair, reading again
+	mostSpent  = 8 * mostCPU     // of all children that one file costs: four that read and repair it, two that render, two that prove
 	mostMemory = 512 << 20       // of any child
 	mostWall   = 2 * time.Minute
 )
