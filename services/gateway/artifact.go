@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"time"
 
 	"google.golang.org/grpc/metadata"
 
+	"github.com/filigreehq/filigree/pkg/blob"
+	"github.com/filigreehq/filigree/pkg/fault"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 )
 
@@ -36,6 +39,10 @@ func (s *Server) artifact(w http.ResponseWriter, r *http.Request, params map[str
 		return
 	}
 	f, err := s.deps.Blobs.Fetch(ctx, a.GetKey(), "")
+	if errors.Is(err, blob.ErrNotFound) {
+		err = fault.New(fault.NotFound, "COPY_NOT_KEPT", "this was made, and is not in the store any more: copies of production %s are kept for a time (observer's --keep-copies)",
+			params["production"]).Because(err)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -130,6 +130,19 @@ func (o observedDistributions) GetDistributionGraph(ctx context.Context, req *di
 	return either(ctx, o.patience, req, opts, o.observer.GetDistributionGraph, o.DistributionServiceClient.GetDistributionGraph)
 }
 
+// GetArtifact is the orchestrator's, and the observer's where that has forgotten the distribution or does not answer.
+func (o observedDistributions) GetArtifact(ctx context.Context, req *distributionv1.GetArtifactRequest, opts ...grpc.CallOption) (*distributionv1.GetArtifactResponse, error) {
+	resp, err := o.DistributionServiceClient.GetArtifact(ctx, req, opts...)
+	if err == nil || !silent(err) && fault.From(err).Reason != "DISTRIBUTION_UNKNOWN" {
+		return resp, err
+	}
+	other, errOther := o.observer.GetArtifact(ctx, req, opts...)
+	if errOther != nil {
+		return resp, err
+	}
+	return other, nil
+}
+
 func (o observedDistributions) GetBatch(ctx context.Context, req *distributionv1.GetBatchRequest, opts ...grpc.CallOption) (*distributionv1.GetBatchResponse, error) {
 	return either(ctx, o.patience, req, opts, o.observer.GetBatch, o.DistributionServiceClient.GetBatch)
 }

@@ -46,6 +46,10 @@ func (s *Server) serveDocument(a *answer, r *http.Request, v visit, d store.Docu
 			h.Del("ETag")
 			h.Del("Content-Disposition")
 			a.csp = bareCSP
+			if errors.Is(err, blob.ErrNotFound) {
+				s.fail(a, r, fault.New(fault.NotFound, codeExpired, "This document is kept no longer. Ask the sender for a new one.").Because(err))
+				return
+			}
 			s.fail(a, r, fault.New(fault.Unavailable, codeFile, "This document cannot be fetched right now. Try again in a while, or ask the sender.").Because(err))
 			return
 		}

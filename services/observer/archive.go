@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -236,11 +237,16 @@ func (s *Server) fillSegment(ctx context.Context, b readside.Brief, last string,
 			return err
 		}
 	}
+	units := []string{"d"}
+	for n := range len(d.GetFiles()) {
+		units = append(units, "f"+strconv.Itoa(n+1))
+	}
 	recipients, items := int32(0), &distributionv1.ItemCounts{}
 	err = paged(func(token string) (string, error) {
 		resp, err := s.records.ListRecipients(ctx, &distributionv1.ListRecipientsRequest{Production: b.Production, Distribution: b.ID, PageSize: 1000, PageToken: token})
 		for _, r := range resp.GetRecipients() {
 			recipients++
+			units = append(units, "r"+strconv.Itoa(int(recipients)))
 			err = cmp.Or(err, puts(archive.Recipient, r))
 		}
 		return resp.GetNextPageToken(), err
@@ -252,10 +258,15 @@ func (s *Server) fillSegment(ctx context.Context, b readside.Brief, last string,
 		resp, err := s.records.ListItems(ctx, &distributionv1.ListItemsRequest{Production: b.Production, Distribution: b.ID, PageSize: 1000, PageToken: token})
 		for _, i := range resp.GetItems() {
 			countItem(items, i.GetState())
+			units = append(units, "i"+strings.TrimPrefix(i.GetId(), b.ID+"."))
 			err = cmp.Or(err, puts(archive.Item, i))
 		}
 		return resp.GetNextPageToken(), err
 	})
+	if err != nil {
+		return err
+	}
+	err = s.fillMade(ctx, b.Production, b.ID, units, func(raw []byte) error { return put(archive.Made, raw) })
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,11 @@ type Config struct {
 	EgressOpen []string `name:"egress-open" placeholder:"CIDR" help:"Networks that addresses of alerts may be in although they are not of the public Internet, such as 10.1.0.0/16 of a chat server of your own."`
 	// PublicURL is where people reach the console, for links in alerts, and shared distributions.
 	PublicURL string `name:"public-url" placeholder:"URL" help:"Where people reach the gateway and its console; alerts lead there, and so do the addresses of shared distributions."`
+	// KeepLogs, KeepCopies and KeepArchives are how long things are kept after a distribution's end, by production; "*" is of
+	// those that are not named. Not named, or 0, is for ever.
+	KeepLogs     map[string]time.Duration `name:"keep-logs" placeholder:"PRODUCTION=HOURSh" help:"How long after its end the log lines of a distribution are kept, by production, such as dune=720h; * is of all others. Without it for ever."`
+	KeepCopies   map[string]time.Duration `name:"keep-copies" placeholder:"PRODUCTION=HOURSh" help:"How long after a distribution's end its copies and their pictures are kept: links lead to nothing then, and nothing can be sent again."`
+	KeepArchives map[string]time.Duration `name:"keep-archives" placeholder:"PRODUCTION=HOURSh" help:"How long after its end a distribution is kept at all, once the orchestrator has forgotten it; figures by week stay."`
 }
 
 // DefaultConfig is what the flags' defaults are.
@@ -41,7 +46,7 @@ func (c Config) Validate() error {
 	if c.Look < 100*time.Millisecond || c.Look > time.Minute {
 		errs = append(errs, errors.New("--look must be between 100ms and 1m"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.validKeep())...)
 }
 
 // rules reads the rules file.

@@ -209,6 +209,7 @@ func (s *Server) loops() []func(context.Context) {
 		func(ctx context.Context) { s.every(ctx, time.Second, "history of runs", s.rememberRuns().follow) },
 		func(ctx context.Context) { s.every(ctx, s.cfg.Look, "archive", s.keepArchive) },
 		func(ctx context.Context) { s.every(ctx, 30*s.cfg.Look, "audit's archive", s.archiveAudit) },
+		func(ctx context.Context) { s.every(ctx, retainLooks*s.cfg.Look, "retention", s.retain) },
 	}
 }
 

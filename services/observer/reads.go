@@ -67,6 +67,10 @@ func (r distributionReads) GetDistributionGraph(ctx context.Context, req *distri
 	return noted(ctx, r.s, req, r.s.getDistributionGraph)
 }
 
+func (r distributionReads) GetArtifact(ctx context.Context, req *distributionv1.GetArtifactRequest) (*distributionv1.GetArtifactResponse, error) {
+	return noted(ctx, r.s, req, r.s.getArtifact)
+}
+
 func (r distributionReads) GetBatch(ctx context.Context, req *distributionv1.GetBatchRequest) (*distributionv1.GetBatchResponse, error) {
 	return noted(ctx, r.s, req, r.Records.GetBatch)
 }

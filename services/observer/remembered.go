@@ -64,6 +64,20 @@ func (r *remembered) past(production, id string) *past {
 	return p
 }
 
+// drop forgets what is remembered of a distribution.
+func (r *remembered) drop(production, id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := production + "/" + id
+	p := r.of[key]
+	if p == nil {
+		return
+	}
+	p.forgot = true
+	r.size -= p.size
+	delete(r.of, key)
+}
+
 // grew counts what was read of p.
 func (r *remembered) grew(p *past, n int) {
 	r.mu.Lock()

@@ -39,8 +39,9 @@ import (
 type world struct {
 	t     testing.TB
 	redis *redistest.Server
-	look  time.Duration // how often the observer looks
-	blobs string        // the folder of all observers' blobs: events that are archived are nowhere else
+	look  time.Duration   // how often the observer looks
+	keep  observer.Config // how long it keeps what
+	blobs string          // the folder of all observers' blobs: events that are archived are nowhere else
 	// Of the orchestrator, and of the observer's reads.
 	distributions, seen distributionv1.DistributionServiceClient
 	control             controlv1.ControlServiceClient
@@ -166,7 +167,9 @@ func (w *world) startObserver(change func(*observer.Deps)) {
 	if change != nil {
 		change(&deps)
 	}
-	s, err := observer.New(observer.Config{Look: w.look}, deps)
+	cfg := w.keep
+	cfg.Look = w.look
+	s, err := observer.New(cfg, deps)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/former"
 	"github.com/filigreehq/filigree/pkg/keyring"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	"github.com/filigreehq/filigree/services/watermark/internal/hidden"
@@ -144,10 +145,20 @@ func (s Stored) Find(ctx context.Context, number uint64) ([]About, error) {
 			return nil, err
 		}
 		for _, key := range keys {
-			about := About{Production: path.Base(p), Artifact: path.Base(key)}
+			copied, gone := former.Key(key)
+			about := About{Production: path.Base(p), Artifact: path.Base(copied)}
 			_, err = hex.DecodeString(about.Artifact)
 			if err != nil {
 				continue // it belongs to a copy and is none
+			}
+			if gone {
+				whose, err := former.Read(ctx, s.Blobs, copied)
+				if err != nil {
+					return nil, err
+				}
+				about.Distribution, about.Item, about.Name, about.Email = whose.Distribution, whose.Item, whose.Name, whose.Email
+				all = append(all, about)
+				continue
 			}
 			said, err := s.read(ctx, key)
 			if err != nil {

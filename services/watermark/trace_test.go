@@ -24,6 +24,7 @@ import (
 	"github.com/pdfcpu/pdfcpu/pkg/pdfcpu"
 
 	"github.com/filigreehq/filigree/pkg/blob"
+	"github.com/filigreehq/filigree/pkg/former"
 	"github.com/filigreehq/filigree/pkg/mark"
 	"github.com/filigreehq/filigree/services/watermark"
 )
@@ -431,6 +432,20 @@ func TestStoredCopiesAreFound(t *testing.T) {
 		}
 		if got[0] != want {
 			t.Errorf("got %v, want %v", got[0], want)
+		}
+		// A copy that is kept no longer is found as well.
+		key := "art/red/" + made.Artifact
+		err = former.Keep(t.Context(), bucket, key, former.Copy{Production: "red", Distribution: "d1", Item: "d1.1.1", Name: "Ada", Email: "ada@example.com"})
+		if err == nil {
+			err = bucket.Delete(t.Context(), key)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err = watermark.Stored{Blobs: bucket, Tracer: tracer, TempDir: t.TempDir()}.Find(t.Context(), number)
+		want = watermark.About{Artifact: made.Artifact, Production: "red", Distribution: "d1", Item: "d1.1.1", Name: "Ada", Email: "ada@example.com"}
+		if err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("of one that is gone: got %v, %v; want %v", got, err, want)
 		}
 	}
 }

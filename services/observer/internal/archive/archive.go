@@ -3,6 +3,8 @@
 // distribution has ended; one that ran again gets a further one. The last segment's records are how it stands; its
 // events are those of all segments, in order.
 //
+// A segment from which something was taken out is <n>.bare.
+//
 // A record is a byte that says what it is, its length as an unsigned varint, and so many bytes, which are the caller's
 // affair. The first record of a segment is the byte 'V' and the number of this format.
 package archive
@@ -32,6 +34,7 @@ const (
 	Item         byte = 'I'
 	Graph        byte = 'G'
 	Event        byte = 'E'
+	Made         byte = 'A' // what a step made: Artifact
 	Cursor       byte = 'C' // of those who watch it
 	Line         byte = 'L' // of the audit
 
@@ -63,13 +66,13 @@ func (s Store) Segments(ctx context.Context, production, distribution string) ([
 	}
 	var out []int
 	for _, k := range keys {
-		n, err := strconv.Atoi(strings.TrimPrefix(k, p))
+		n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(k, p), bare))
 		if err == nil {
 			out = append(out, n)
 		}
 	}
 	slices.Sort(out)
-	return out, nil
+	return slices.Compact(out), nil
 }
 
 // Write makes segment n of a distribution's archive of the records that fill puts, and says whether it did: a segment that is
@@ -117,7 +120,12 @@ func put(w io.Writer, kind byte, record []byte) error {
 // Read gives the records of segment n to each, in the order they were put, until it answers false. A record is each's only
 // until it returns.
 func (s Store) Read(ctx context.Context, production, distribution string, n int, each func(kind byte, record []byte) (more bool, err error)) error {
-	return s.read(ctx, prefix(production, distribution)+strconv.Itoa(n), nil, each)
+	key := prefix(production, distribution) + strconv.Itoa(n)
+	err := s.read(ctx, key, nil, each)
+	if errors.Is(err, ErrNotFound) {
+		err = s.read(ctx, key+bare, nil, each)
+	}
+	return err
 }
 
 // ReadBack reads segment n from its first byte to its last, gives its records to each, and returns the SHA-256 of the segment as it
@@ -135,7 +143,8 @@ func (s Store) ReadBack(ctx context.Context, production, distribution string, n 
 
 // DeleteSegment removes one segment.
 func (s Store) DeleteSegment(ctx context.Context, production, distribution string, n int) error {
-	return s.Bucket.Delete(ctx, prefix(production, distribution)+strconv.Itoa(n))
+	key := prefix(production, distribution) + strconv.Itoa(n)
+	return errors.Join(s.Bucket.Delete(ctx, key), s.Bucket.Delete(ctx, key+bare))
 }
 
 func (s Store) read(ctx context.Context, key string, sum hash.Hash, each func(kind byte, record []byte) (more bool, err error)) error {
@@ -250,11 +259,38 @@ func (s Store) ReadAudit(ctx context.Context, first int64, each func(kind byte, 
 	return s.read(ctx, auditPrefix+strconv.FormatInt(first, 10), nil, each)
 }
 
+// bare is behind the name of a segment from which something was taken out. It is in the place of the one that was written first.
+const bare = ".bare"
+
+// TakeOut puts in the place of segment n one whose records are what change makes of each; once, another time it is left as it is.
+// Whoever reads meanwhile has the one or the other.
+func (s Store) TakeOut(ctx context.Context, production, distribution string, n int, change func(kind byte, record []byte) ([]byte, error)) error {
+	key := prefix(production, distribution) + strconv.Itoa(n)
+	there, err := s.Bucket.Exists(ctx, key)
+	if err != nil || !there {
+		return err
+	}
+	// One that is there already is whole: a stop came between.
+	_, err = s.write(ctx, key+bare, func(put func(kind byte, record []byte) error) error {
+		return s.read(ctx, key, nil, func(kind byte, record []byte) (bool, error) {
+			changed, err := change(kind, record)
+			if err == nil {
+				err = put(kind, changed)
+			}
+			return true, err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return s.Bucket.Delete(ctx, key)
+}
+
 // Delete removes a distribution's archive.
 func (s Store) Delete(ctx context.Context, production, distribution string) error {
 	all, err := s.Segments(ctx, production, distribution)
 	for _, n := range all {
-		err = errors.Join(err, s.Bucket.Delete(ctx, prefix(production, distribution)+strconv.Itoa(n)))
+		err = errors.Join(err, s.DeleteSegment(ctx, production, distribution, n))
 	}
 	return err
 }

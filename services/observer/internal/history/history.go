@@ -33,6 +33,9 @@ CREATE TABLE position (of TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 2;
 `
 
+// kept says what was seen to of which distributions, as they ended last; a file of before that has none yet.
+const kept = "CREATE TABLE IF NOT EXISTS kept (what TEXT, production TEXT, id TEXT, ended INTEGER NOT NULL, PRIMARY KEY (what, production, id)) WITHOUT ROWID"
+
 // Kinds of lines, and what there are positions of.
 const (
 	Distributions = "distribution"
@@ -80,6 +83,9 @@ func Open(path string) (*File, error) {
 	if err == nil && version == 2 {
 		_, _, err = f.Get(context.Background(), "", "")
 		if err == nil {
+			_, err = f.db.Exec(kept)
+		}
+		if err == nil {
 			return f, nil
 		}
 	}
@@ -94,7 +100,7 @@ func Open(path string) (*File, error) {
 	}
 	f, _, err = connect(path)
 	if err == nil {
-		_, err = f.db.Exec(schema)
+		_, err = f.db.Exec(schema + kept)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
@@ -160,9 +166,76 @@ func (f *File) Take(ctx context.Context, lines []Line) error {
 	return nil
 }
 
+// Due lists a production's distributions that ended before a moment and of which Done was not told what; at most n.
+func (f *File) Due(ctx context.Context, what, production string, before time.Time, n int) (out []Line, err error) {
+	rows, err := f.db.QueryContext(ctx, `SELECT id, ended FROM archived a WHERE kind = 'distribution' AND production = ?1 AND ended < ?2 AND length(body) > 0
+		AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.what = ?3 AND k.production = ?1 AND k.id = a.id AND k.ended = a.ended) ORDER BY ended LIMIT ?4`,
+		production, before.UnixMilli(), what, n)
+	if err != nil {
+		return nil, fmt.Errorf("read history: %w", err)
+	}
+	for rows.Next() {
+		l := Line{Kind: Distributions, Production: production}
+		var ended int64
+		err = rows.Scan(&l.ID, &ended)
+		if err != nil {
+			break
+		}
+		l.Ended = time.UnixMilli(ended)
+		out = append(out, l)
+	}
+	err = errors.Join(err, rows.Err(), rows.Close())
+	if err != nil {
+		return nil, fmt.Errorf("read history: %w", err)
+	}
+	return out, nil
+}
+
+// Done notes that what is not due of a distribution any more, unless it ends anew.
+func (f *File) Done(ctx context.Context, what string, l Line) error {
+	_, err := f.db.ExecContext(ctx, "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", what, l.Production, l.ID, l.Ended.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("write history: %w", err)
+	}
+	return nil
+}
+
+// Forget leaves of a distribution only what counts for figures: no list shows it.
+func (f *File) Forget(ctx context.Context, l Line) error {
+	_, err := f.db.ExecContext(ctx, "UPDATE archived SET body = x'' WHERE kind = 'distribution' AND production = ? AND id = ?", l.Production, l.ID)
+	if err == nil {
+		_, err = f.db.ExecContext(ctx, "DELETE FROM kept WHERE production = ? AND id = ?", l.Production, l.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("write history: %w", err)
+	}
+	return nil
+}
+
+// Productions lists those of which there is anything.
+func (f *File) Productions(ctx context.Context) (out []string, err error) {
+	rows, err := f.db.QueryContext(ctx, "SELECT DISTINCT production FROM archived WHERE kind = 'distribution'")
+	if err != nil {
+		return nil, fmt.Errorf("read history: %w", err)
+	}
+	for rows.Next() {
+		var p string
+		err = rows.Scan(&p)
+		if err != nil {
+			break
+		}
+		out = append(out, p)
+	}
+	err = errors.Join(err, rows.Err(), rows.Close())
+	if err != nil {
+		return nil, fmt.Errorf("read history: %w", err)
+	}
+	return out, nil
+}
+
 // Get returns what a list shows of a distribution, and when it was created. False: it is not known.
 func (f *File) Get(ctx context.Context, production, id string) (l Line, found bool, err error) {
-	lines, err := f.list(ctx, "SELECT id, created, body FROM archived WHERE kind = 'distribution' AND production = ? AND id = ?", production, id)
+	lines, err := f.list(ctx, "SELECT id, created, body FROM archived WHERE kind = 'distribution' AND production = ? AND id = ? AND length(body) > 0", production, id)
 	if err != nil || len(lines) == 0 {
 		return l, false, err
 	}
@@ -175,7 +248,7 @@ func (f *File) List(ctx context.Context, production string, created time.Time, i
 	if !created.IsZero() {
 		before = created.UnixMilli()
 	}
-	return f.list(ctx, "SELECT id, created, body FROM archived WHERE kind = 'distribution' AND production = ? AND (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",
+	return f.list(ctx, "SELECT id, created, body FROM archived WHERE kind = 'distribution' AND production = ? AND length(body) > 0 AND (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",
 		production, before, id, n)
 }
 
