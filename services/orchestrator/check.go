@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -106,6 +107,10 @@ func (s *Server) look(ctx context.Context, req *distributionv1.CreateDistributio
 	c.resp.Files, c.resp.Recipients = int32(len(req.GetFiles())), int32(len(to.req.GetRecipients()))
 	c.resp.Items = c.resp.GetFiles() * c.resp.GetRecipients()
 	c.resp.BytesTotal = c.resp.GetBytesEach() * int64(c.resp.GetRecipients())
+	if s.byLink(to.req, c.resp.GetBytesEach()) {
+		c.find("SENT_BY_LINK", warns, fmt.Sprintf("the documents have %.1f MB together, and at most %.1f MB are attached to a mail: everybody gets a link instead",
+			float64(c.resp.GetBytesEach())/1e6, float64(s.cfg.attached())/1e6), nil, "")
+	}
 	good, wrong := goodRecipients(to.req, to.inline)
 	for _, w := range wrong {
 		whom := to.req.GetRecipients()[w.number-1]

@@ -117,3 +117,40 @@ func TestACheckNamesWhom(t *testing.T) {
 		t.Errorf("there were %d records, and are %d", before, now)
 	}
 }
+
+// What is too much for a mail goes by link, all or nothing, and a check says so before.
+func TestWhatIsTooMuchForAMailGoesByLink(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, tc := range []struct {
+		name     string
+		files    int
+		mode     string
+		goes     string
+		foretold bool
+	}{
+		{"one", 1, "", "attachment", false},
+		{"two", 2, "", "link", true},
+		{"two, to be attached", 2, "attachment", "link", true},
+		{"two, by link", 2, "link", "link", false},
+	} {
+		req := request(0, 2)
+		req.Mode = tc.mode
+		for n := range tc.files {
+			req.Files = append(req.Files, &distributionv1.FileRef{Sha256: fmt.Sprintf("ee%062x", n)})
+		}
+		checked, err := b.distributions.CheckDistribution(t.Context(), &distributionv1.CheckDistributionRequest{Production: "default", Distribution: req})
+		told := slices.ContainsFunc(checked.GetFindings(), func(f *distributionv1.Finding) bool { return f.GetCode() == "SENT_BY_LINK" })
+		if err != nil || checked.GetRefused() || told != tc.foretold {
+			t.Errorf("%s: checked %v, %v", tc.name, checked, err)
+		}
+		id := b.create(req)
+		d := b.until(id, ended)
+		if d.GetMode() != tc.goes || d.GetState() != "completed" || b.links[id+".r2"] != nil != (tc.goes == "link") {
+			t.Errorf("%s: %v", tc.name, d)
+		}
+		if again := b.create(req); again != id {
+			t.Errorf("%s: with the same key it is another one", tc.name)
+		}
+	}
+}

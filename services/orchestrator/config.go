@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -32,6 +33,9 @@ type Config struct {
 	MaxOpenItems int `help:"How many items a production may have open that has no quota of its own; -1: any number." default:"1000000"`
 	// MaxPerMinute is how many distributions a production may create in any minute, likewise.
 	MaxPerMinute int `help:"How many distributions a production may create in a minute that has no quota of its own; -1: any number." default:"6000"`
+	// MaxAttached is how many bytes of documents, as uploaded, one mail carries; -1 is any number. Of more everybody gets a link:
+	// a mail grows by 37 %, and few servers take more than 10 MB without a murmur.
+	MaxAttached int64 `help:"Most bytes of documents, as uploaded, that go to one person as attachments; what is more goes by link. -1: any number." default:"7340032"`
 }
 
 // Validate reports everything that is wrong with c.
@@ -55,8 +59,14 @@ func (c Config) Validate() error {
 	if c.MaxPerMinute < -1 || c.MaxPerMinute > 1<<20 {
 		errs = append(errs, errors.New("--max-per-minute must be -1, for any number, or between 1 and 1048576"))
 	}
+	if c.MaxAttached < -1 {
+		errs = append(errs, errors.New("--max-attached must be -1, for any number, or at least 0"))
+	}
 	return errors.Join(errs...)
 }
+
+// attached is MaxAttached, or its default.
+func (c Config) attached() int64 { return cmp.Or(c.MaxAttached, 7<<20) }
 
 // Deps is what an orchestrator needs from others.
 type Deps struct {

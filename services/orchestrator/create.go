@@ -100,9 +100,13 @@ func (s *Server) planned(ctx context.Context, req *distributionv1.CreateDistribu
 	if err != nil {
 		return store.New{}, err
 	}
-	files, err := s.files(ctx, req)
+	files, bytes, err := s.files(ctx, req)
 	if err != nil {
 		return store.New{}, err
+	}
+	if s.byLink(req, bytes) {
+		req = proto.CloneOf(req)
+		req.Mode = "link"
 	}
 	size := plan.Size{Files: len(files), Recipients: len(recipients)}
 	if size.Items() > mostItems {
@@ -138,6 +142,12 @@ func (s *Server) planned(ctx context.Context, req *distributionv1.CreateDistribu
 		n.Deadline = req.GetDeadline().AsTime()
 	}
 	return n, nil
+}
+
+// byLink says whether documents of so many bytes are too much for a mail, so that what was asked to be attached goes by link.
+func (s *Server) byLink(req *distributionv1.CreateDistributionRequest, bytes int64) bool {
+	most := s.cfg.attached()
+	return cmp.Or(req.GetMode(), "attachment") == "attachment" && most >= 0 && bytes > most
 }
 
 // idempotencyKey is the request's key, from its field or from the header of the same meaning.
@@ -229,25 +239,25 @@ func withoutEnding(name string) string {
 
 // files looks up what is to be sent. A file that was refused when it was inspected is let through: its items fail and
 // say why, and the others go on.
-func (s *Server) files(ctx context.Context, req *distributionv1.CreateDistributionRequest) ([]file, error) {
-	var out []file
+func (s *Server) files(ctx context.Context, req *distributionv1.CreateDistributionRequest) (out []file, bytes int64, err error) {
 	seen := map[string]bool{}
 	for _, f := range req.GetFiles() {
 		if seen[f.GetSha256()] {
-			return nil, fault.New(fault.Invalid, "FILE_DUPLICATE", "file %s is there twice; send each file once", f.GetSha256())
+			return nil, 0, fault.New(fault.Invalid, "FILE_DUPLICATE", "file %s is there twice; send each file once", f.GetSha256())
 		}
 		seen[f.GetSha256()] = true
 		got, err := s.deps.Files.GetFile(ctx, &filev1.GetFileRequest{Production: req.GetProduction(), File: f.GetSha256()})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		name := f.GetName()
 		if name == "" {
 			name = got.GetFile().GetName()
 		}
+		bytes += got.GetFile().GetSize()
 		out = append(out, file{SHA256: f.GetSha256(), Name: name})
 	}
-	return out, nil
+	return out, bytes, nil
 }
 
 // recipients checks the addresses of all recipients and reports everything that is wrong with them at once. The first inline of

@@ -318,7 +318,7 @@ func (s *Server) checkHook(ctx context.Context, production string, start *distri
 		return badMark(err)
 	}
 	if len(start.GetFiles()) > 0 {
-		_, err = s.files(ctx, trial)
+		_, _, err = s.files(ctx, trial)
 	}
 	return err
 }
