@@ -5,6 +5,7 @@
 //   - it answers while no orchestrator does, from the records (package readside), and says so in each answer (Freshness);
 //   - nothing waits for it: without an observer distributions go on, and afterwards nothing is missing, since all that it
 //     keeps is made anew from records, events and archive;
+//   - it deletes nothing that Config.Keep… does not tell it to: log lines, copies and archives, when their time is over;
 //   - of productions that a caller may not act in they hear nothing, as if these did not exist;
 //   - what it does about something (retry, pause, cancel, start) it asks the orchestrator for, as anybody else.
 //
