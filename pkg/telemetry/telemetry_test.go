@@ -1,11 +1,14 @@
 package telemetry_test
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/hex"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +18,7 @@ import (
 	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/filigreehq/filigree/pkg/telemetry"
 	"github.com/filigreehq/filigree/pkg/traceid"
@@ -61,6 +65,62 @@ func receive(t *testing.T) *collector {
 	t.Cleanup(srv.Stop)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+lis.Addr().String())
 	return c
+}
+
+// receiveHTTP is receive for OTLP over HTTP (OTLP 1.5, 2.2: binary protobuf by POST to /v1/traces).
+func receiveHTTP(t *testing.T) *collector {
+	t.Helper()
+	c := &collector{spans: map[string][]*tracev1.Span{}}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body io.Reader = r.Body
+		var err error
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			body, err = gzip.NewReader(r.Body)
+		}
+		var raw []byte
+		if err == nil {
+			raw, err = io.ReadAll(body)
+		}
+		in := &collectorv1.ExportTraceServiceRequest{}
+		if err == nil {
+			err = proto.Unmarshal(raw, in)
+		}
+		if err != nil || r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
+			t.Errorf("%s %s of %s: %v", r.Method, r.URL.Path, r.Header.Get("Content-Type"), err)
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		out, err := c.Export(r.Context(), in)
+		if err == nil {
+			raw, err = proto.Marshal(out)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", "application/x-protobuf")
+		_, _ = w.Write(raw) // whoever hung up is not told
+	}))
+	t.Cleanup(srv.Close)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", srv.URL)
+	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+	return c
+}
+
+func TestSpansGoByEitherProtocol(t *testing.T) {
+	for name, receive := range map[string]func(*testing.T) *collector{"grpc": receive, "http/protobuf": receiveHTTP} {
+		t.Run(name, func(t *testing.T) {
+			c := receive(t)
+			stop := begin(t)
+			work(t, attempt("i1.7", "watermark", 1), "")
+			stop()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			id, _ := traceid.Of(distribution, "i1.7")
+			if got := len(c.spans[hex.EncodeToString(id[:])]); got != 3 || len(c.names) == 0 || c.names[0] != "filigree-test" {
+				t.Errorf("%d spans came of service %v, want 3 of filigree-test; traces: %d", got, c.names, len(c.spans))
+			}
+		})
+	}
 }
 
 func begin(t *testing.T) (stop func()) {
