@@ -54,6 +54,8 @@ func missing(f *Facts, title string) string {
 		return fmt.Sprintf("%s has not got %q", f.Person.Name, title)
 	case f.File != "":
 		return fmt.Sprintf("%s of %q is not with everybody", f.File, title)
+	case f.Waiting == 0 && !f.Ended.IsZero():
+		return fmt.Sprintf("%q is over, and not all of it is well", title)
 	case f.Waiting == 0:
 		return fmt.Sprintf("%q is not over", title)
 	}

@@ -217,3 +217,15 @@ func TestLate(t *testing.T) {
 		t.Errorf("got %+v", causes)
 	}
 }
+
+// What has ended is over, whatever failed of it.
+func TestOverButNotWell(t *testing.T) {
+	t.Parallel()
+	f := facts(why.Step{State: "done"})
+	f.Person, f.Waiting, f.State, f.Ended = nil, 0, "completed_with_failures", at("14:08:00")
+	f.Way = append(f.Way, why.Step{Name: "push", Function: "push.Send", Unit: "r7", Optional: true, State: "failed", Code: "PUSH_GONE", Message: "the device is gone", Ended: at("14:05:00")})
+	got := why.Answer(f, why.Causes(f))
+	if !strings.HasPrefix(got, `"Call sheet 12" is over, and not all of it is well: `) {
+		t.Error(got)
+	}
+}
