@@ -2,17 +2,17 @@
 # Installs what a bare Debian or Ubuntu machine with Go lacks; elsewhere it names what is missing and exits 1.
 #
 #   deploy/setup.sh run     what `filigree up` starts: redis-server, qpdf, poppler
-#   deploy/setup.sh test    run, and what the tests look at results with; a C compiler for the race detector
+#   deploy/setup.sh test    run, and what the tests look at results with; a C compiler for the race detector; Node 20, without
+#                           which the console's tests are left out (with CI set it fails)
 #   deploy/setup.sh gen     npm, for the third-party protos
 #   deploy/setup.sh arm64   an emulator of arm64
-#   deploy/setup.sh lint    nothing beyond Go
 #
 # It does nothing, in a few milliseconds, when everything is there, and it never touches a service that exists.
 set -euo pipefail
 
 # program or file : Debian package
 run=(redis-server:redis-server qpdf:qpdf pdftoppm:poppler-utils)
-test=("${run[@]}" mutool:mupdf-tools gs:ghostscript chromium:chromium openssl:openssl gcc:gcc /usr/include/stdlib.h:libc6-dev
+test=("${run[@]}" mutool:mupdf-tools gs:ghostscript chromium:chromium openssl:openssl gcc:gcc /usr/include/stdlib.h:libc6-dev node:nodejs npm:npm
   /usr/lib/python3/dist-packages/grpc/__init__.py:python3-grpcio /usr/lib/python3/dist-packages/google/protobuf/__init__.py:python3-protobuf)
 gen=(npm:npm)
 arm64=(qemu-aarch64-static:qemu-user-static)
@@ -22,9 +22,8 @@ case "${1-}" in
   test) wanted=("${test[@]}") ;;
   gen) wanted=("${gen[@]}") ;;
   arm64) wanted=("${arm64[@]}") ;;
-  lint) wanted=() ;;
   *)
-    echo "usage: deploy/setup.sh run|test|gen|arm64|lint" >&2
+    echo "usage: deploy/setup.sh run|test|gen|arm64" >&2
     exit 1
     ;;
 esac
@@ -58,6 +57,16 @@ check_redis() {
   [[ $version =~ v=([0-9]+)\. ]] && [ "${BASH_REMATCH[1]}" -ge 7 ] && return 0
   echo "redis-server is older than 7.0 ($version). Install a newer one, for instance from packages.redis.io." >&2
   exit 1
+}
+
+# Debian 13 has Node 20; Debian 12 and Ubuntu 24.04 have 18.
+check_node() {
+  local version
+  [ "$1" = test ] || return 0
+  version=$(node --version)
+  [[ $version =~ ^v([0-9]+)\. ]] && [ "${BASH_REMATCH[1]}" -ge 20 ] && return 0
+  echo "node is older than 20 ($version), so the console's tests do not run. Install a newer one, for instance from nodejs.org." >&2
+  [ -z "${CI-}" ] || exit 1
 }
 
 # redis-server's package starts a service on port 6379, now and at each boot. Nobody asked for that one: `filigree up`
@@ -118,3 +127,4 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 check_redis "$1"
+check_node "$1"
