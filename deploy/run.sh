@@ -42,7 +42,6 @@ if [ -z "$url" ]; then
   exit 1
 fi
 echo "filigree is up at $url"
-grep '^sign in as ' "$log" || true
 
 samples=$data/samples
 bin/samples -o "$samples"
@@ -69,8 +68,8 @@ copies      $data/blobs, by their digest
 samples     $samples
 log         $log
 tokens      $data/credentials.json
-console     $(sed -n 's/^sign in as coordinator, [^:]*: //p' "$log" | tail -n 1)
-            signs one browser in within 15 minutes; another: bin/filigree sign-in --role coordinator
+console     each signs one browser in, once, within 15 minutes; another: bin/filigree sign-in --role coordinator
+$(sed -n 's/^sign in as \([^,]*\), [^:]*: \(.*\)/            \1: \2/p' "$log")
 look at     bin/filigree items $id       (export FILIGREE_DATA=$data first)
             bin/filigree events $id
 END
