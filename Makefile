@@ -11,7 +11,7 @@ PATTERNS  = $(patsubst $(CURDIR)/%,./%/...,$(MODULES))
 
 .PHONY: help
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 WEB     = services/console/web
 WEBTEST = services/console/test
@@ -102,7 +102,9 @@ fuzz: workspace ## every fuzz target for FUZZTIME (5s) each
 arm64: workspace ## are copies the same bytes on arm64? (emulated; installs qemu)
 	@deploy/setup.sh arm64
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && for p in pkg/mark services/watermark/internal/stamp services/watermark/internal/picture; do \
-	  CGO_ENABLED=0 GOARCH=arm64 go test -c -o $$dir/t ./$$p && (cd $$p && qemu-aarch64-static $$dir/t -test.short -test.v -test.run 'TestScripts|Golden|TheEngineWrites|SameEachTime' | grep -E '^(---|ok|PASS|FAIL)') || exit 1; \
+	  CGO_ENABLED=0 GOARCH=arm64 go test -c -o $$dir/t ./$$p || exit 1; \
+	  (cd $$p && qemu-aarch64-static $$dir/t -test.short -test.v -test.run 'TestScripts|Golden|TheEngineWrites|SameEachTime') >$$dir/out 2>&1 || { cat $$dir/out; exit 1; }; \
+	  grep '^--- ' $$dir/out || { echo "$$p: none of its tests ran" >&2; exit 1; }; \
 	done
 
 .PHONY: bench
