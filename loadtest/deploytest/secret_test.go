@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"github.com/filigreehq/filigree/pkg/need"
 )
 
 func TestSecretsAreMadeOnceAndForTheirOwnerOnly(t *testing.T) {
@@ -59,7 +61,7 @@ func contents(t *testing.T, path string) string {
 
 func TestCertificatesAreForTheirServiceAndFromOneAuthority(t *testing.T) {
 	t.Parallel()
-	need(t, "bash", "openssl")
+	need.Programs(t, "bash", "openssl")
 	dir := t.TempDir()
 	script(t, "certs.sh", dir)
 	authority := contents(t, filepath.Join(dir, "ca.crt"))

@@ -12,26 +12,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// need skips a test that lacks programs; with CI set that is a failure, as nothing would be shown.
-func need(t *testing.T, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		_, err := exec.LookPath(name)
-		switch {
-		case err != nil && os.Getenv("CI") != "":
-			t.Fatalf("%s is not installed: %v", name, err)
-		case err != nil:
-			t.Skipf("%s is not installed: %v", name, err)
-		}
-	}
-}
+	"github.com/filigreehq/filigree/pkg/need"
+)
 
 // makeSecrets runs deploy/secrets.sh and returns the folder.
 func makeSecrets(t *testing.T) string {
 	t.Helper()
-	need(t, "bash", "openssl")
+	need.Programs(t, "bash", "openssl")
 	dir := t.TempDir()
 	script(t, "secrets.sh", dir)
 	return dir
@@ -51,7 +39,7 @@ func script(t *testing.T, name string, args ...string) string {
 // only, so waiting for each other would be for ever. Then it answers the health check of its image, and stops when told.
 func TestEveryServiceStartsAsDeployed(t *testing.T) {
 	t.Parallel()
-	need(t, "redis-server", "qpdf", "pdftoppm")
+	need.Programs(t, "redis-server", "qpdf", "pdftoppm")
 	secrets := makeSecrets(t)
 	script(t, "certs.sh", filepath.Join(secrets, "tls"))
 	redis := startRedis(t)

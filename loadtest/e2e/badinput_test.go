@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 )
 
 // wrecks are documents that no copy can be made of, each with the code that says why.
 func wrecks(t *testing.T, good document) map[string]document {
 	t.Helper()
-	need(t, "qpdf")
+	need.Programs(t, "qpdf")
 	dir := t.TempDir()
 	locked := filepath.Join(dir, "locked.pdf")
 	_, err := tool(t, "qpdf", "--encrypt", "secret", "owner", "256", "--", good.path, locked)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/filigreehq/filigree/pkg/need"
 )
 
 // What a document may be so that ten of them fit into one mail, and looking at all copies stays affordable.
@@ -23,7 +25,7 @@ const (
 // their digests alone, so nobody has picked those that work; FILIGREE_CORPUS_SKIP leaves out so many of the first.
 func strangers(t *testing.T, n int) []document {
 	t.Helper()
-	need(t, "qpdf", "pdftoppm", "mutool")
+	need.Programs(t, "qpdf", "pdftoppm", "mutool")
 	dir := os.Getenv("FILIGREE_CORPUS")
 	if dir == "" {
 		t.Skip("FILIGREE_CORPUS names no folder of PDFs")

@@ -8,6 +8,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 )
 
@@ -109,15 +111,15 @@ func buildProgram(t *testing.T, pkg, name string, flags ...string) string {
 // python is one that can speak gRPC.
 func python(t *testing.T) string {
 	t.Helper()
+	var errs error
 	for _, path := range []string{"/usr/bin/python3", "python3"} {
-		if exec.Command(path, "-c", "import grpc, google.protobuf").Run() == nil {
+		err := exec.Command(path, "-c", "import grpc, google.protobuf").Run()
+		if err == nil {
 			return path
 		}
+		errs = errors.Join(errs, fmt.Errorf("%s: %w", path, err))
 	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("python3-grpcio and python3-protobuf are not installed")
-	}
-	t.Skip("python3-grpcio and python3-protobuf are not installed")
+	need.Working(t, "Python with grpcio and protobuf", errs)
 	return ""
 }
 
@@ -280,7 +282,7 @@ func beforeMail(t *testing.T, c *client, id, worker string, recipients int) {
 // With certificates a worker must be the one that it says it is; without, nobody beyond this machine is served.
 func TestWorkersProveWhoTheyAre(t *testing.T) {
 	t.Parallel()
-	need(t, "openssl")
+	need.Programs(t, "openssl")
 	got := command(t, nil, "up", "--data", t.TempDir(), "--addr", "127.0.0.1:0", "--worker-addr", "0.0.0.0:0")
 	got.exits(t, "up for workers elsewhere without TLS", 1, "--worker-tls-ca")
 

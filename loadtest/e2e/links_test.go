@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 
 	"github.com/filigreehq/filigree/loadtest/internal/ledger"
@@ -28,7 +29,7 @@ import (
 // sees anything any more.
 func TestLinksInABrowser(t *testing.T) {
 	t.Parallel()
-	need(t, "chromium")
+	need.Programs(t, "chromium")
 	s := installation(t)
 	c := s.api("coordinator")
 	docs, _ := sampleDocuments(t)

@@ -116,20 +116,6 @@ func size(t *testing.T, name string, small int) int {
 	return n
 }
 
-// need skips a test that lacks programs; with CI set that is a failure, as nothing would be shown.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, name := range programs {
-		_, err := exec.LookPath(name)
-		switch {
-		case err != nil && os.Getenv("CI") != "":
-			t.Fatalf("%s is not installed: %v", name, err)
-		case err != nil:
-			t.Skipf("%s is not installed: %v", name, err)
-		}
-	}
-}
-
 // slack is by how much more than it is meant to take something may take: machines that run tests do other things, too.
 const slack = 4
 

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 )
@@ -20,7 +21,7 @@ import (
 // A mark that could not be drawn, or that pages cannot show, is found out before anything is sent.
 func TestMarksThatCannotBe(t *testing.T) {
 	t.Parallel()
-	need(t, "qpdf")
+	need.Programs(t, "qpdf")
 	s := installation(t)
 	c := s.api("coordinator")
 	docs, _ := sampleDocuments(t)
@@ -76,7 +77,7 @@ func one(t *testing.T) string {
 // A document with usage restrictions is taken by the production that says so, and by no other, though it has the same.
 func TestRestrictedDocuments(t *testing.T) {
 	t.Parallel()
-	need(t, "qpdf")
+	need.Programs(t, "qpdf")
 	s := installation(t)
 	docs, _ := sampleDocuments(t)
 	restricted := filepath.Join(t.TempDir(), "restricted.pdf")

@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/filigreehq/filigree/pkg/need"
 )
 
 // onPage is for somebody on call who has a browser and a name: the first page that a search for who leads to says all of words,
 // on its first screen.
 func (d *drill) onPage(who string, words ...string) {
 	d.t.Helper()
-	need(d.t, "chromium")
+	need.Programs(d.t, "chromium")
 	said := d.run("sign-in", "--role", "oncall", "--production", "*")
 	address := regexp.MustCompile(`http\S+/sign-in#\S+`).FindString(said)
 	if address == "" {

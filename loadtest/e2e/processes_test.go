@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/s3test"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 )
@@ -55,7 +56,7 @@ func startFleet(t *testing.T, secure, s3 bool) *fleet {
 // startFleetOf starts other numbers of some services than usual.
 func startFleetOf(t *testing.T, secure, s3 bool, counts map[string]int) *fleet {
 	t.Helper()
-	need(t, "redis-server")
+	need.Programs(t, "redis-server")
 	f := &fleet{t: t, dir: t.TempDir(), secure: secure, counts: counts, ports: map[string][]string{}, running: map[string]*exec.Cmd{}, gone: map[string]chan struct{}{}}
 	f.mail = serveMail(t, nil)
 	f.blob = filepath.Join(f.dir, "blobs")

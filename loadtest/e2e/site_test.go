@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/filigreehq/filigree/loadtest/internal/ledger"
+	"github.com/filigreehq/filigree/pkg/need"
 )
 
 // site is a data folder and the `filigree up` that serves it. The process can be killed and started again; the folder
@@ -37,7 +38,7 @@ type site struct {
 // is stopped, which must go cleanly, and the folder removed unless the test failed.
 func start(t *testing.T, args ...string) *site {
 	t.Helper()
-	need(t, "redis-server")
+	need.Programs(t, "redis-server")
 	dir, err := os.MkdirTemp("", "filigree-e2e-")
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/filigreehq/filigree/pkg/need"
 )
 
 // New starts a server and returns a client of it. Without redis-server the test is skipped, or fails when CI is set.
@@ -38,13 +40,7 @@ type Server struct {
 // Start starts a server.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	_, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("redis-server is not installed: deploy/setup.sh installs it")
-		}
-		t.Skip("redis-server is not installed: deploy/setup.sh installs it")
-	}
+	need.Programs(t, "redis-server")
 	// t.TempDir can be longer than a socket's name may be (108 bytes).
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {

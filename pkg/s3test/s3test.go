@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/filigreehq/filigree/pkg/need"
 )
 
 // Bucket is the bucket that there is.
@@ -59,12 +61,7 @@ type Server struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	bin, err := find()
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	need.Working(t, "S3 server", err)
 	if os.Getenv(keyName) == "" {
 		err = errors.Join(os.Setenv(keyName, "filigree-test"), os.Setenv(secretName, "filigree-test-secret"))
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 )
 
@@ -249,9 +250,7 @@ func TestATool(t *testing.T) {
 
 func TestConfinementIsAvailableHere(t *testing.T) {
 	err := sandbox.Check(t.Context())
-	if err != nil {
-		t.Skipf("no sandbox on this machine: %v", err)
-	}
+	need.Working(t, "sandbox", err)
 }
 
 func BenchmarkStart(b *testing.B) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/rpc"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
@@ -88,9 +89,7 @@ func setup(tb testing.TB, p *prepare, change ...func(*thumbnail.Config)) bundle 
 	logged := &counter{}
 	log := slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	server, err := thumbnail.New(cfg, thumbnail.Deps{Blobs: blobs, Watermark: p, Log: log})
-	if err != nil {
-		tb.Skipf("no thumbnails on this machine: %v", err)
-	}
+	need.Working(tb, "thumbnails", err)
 	return bundle{server, blobs, dir, logged}
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/filigreehq/filigree/pkg/mark"
+	"github.com/filigreehq/filigree/pkg/need"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/watermark"
 )
@@ -241,9 +242,7 @@ func TestWaitingForATurnEndsWithTheContext(t *testing.T) {
 	cfg := watermark.DefaultConfig()
 	cfg.Parallel = 1
 	local, err := watermark.NewLocal(cfg, newKeys(t), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(t, "copies", err)
 	src, err := os.Open(pages(1000, "", "").write(t))
 	if err != nil {
 		t.Fatal(err)

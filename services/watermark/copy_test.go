@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	"github.com/filigreehq/filigree/services/watermark"
 )
@@ -217,9 +218,7 @@ func TestBadSourcesGetTheirClearAnswer(t *testing.T) {
 	cfg := watermark.DefaultConfig()
 	cfg.MaxObjects = 10_000 // a million take a while to write down
 	local, err := watermark.NewLocal(cfg, newKeys(t), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(t, "copies", err)
 	deep := strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)
 	var many bytes.Buffer
 	crowd := onePage("/MediaBox[0 0 9 9]/Annots[5 0 R]", nil)

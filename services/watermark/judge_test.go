@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 )
 
@@ -558,10 +559,5 @@ func render(t *testing.T, path string, args ...string) ([]raster, error) {
 
 func needTools(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"qpdf", "mutool", "pdftoppm", "pdftotext", "pdfinfo"} {
-		_, err := exec.LookPath(name)
-		if err != nil {
-			t.Skipf("%s is not installed: %v", name, err)
-		}
-	}
+	need.Programs(t, "qpdf", "mutool", "pdftoppm", "pdftotext", "pdfinfo")
 }

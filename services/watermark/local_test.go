@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/filigreehq/filigree/pkg/keyring"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	"github.com/filigreehq/filigree/services/watermark"
 )
@@ -24,9 +25,7 @@ var somebody = map[string]string{"name": "Zoë Müller-Ångström", "email": "zo
 func newLocal(tb testing.TB) *watermark.Local {
 	tb.Helper()
 	local, err := watermark.NewLocal(watermark.DefaultConfig(), newKeys(tb), slog.New(slog.DiscardHandler))
-	if err != nil {
-		tb.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(tb, "copies", err)
 	return local
 }
 

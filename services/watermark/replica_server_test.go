@@ -21,6 +21,7 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/mark"
+	"github.com/filigreehq/filigree/pkg/need"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/watermark"
 )
@@ -42,9 +43,7 @@ func (b bench) replica(t *testing.T, change ...func(*watermark.Config)) replica 
 	}
 	l := &heardLog{said: map[string]int{}}
 	s, err := watermark.New(cfg, watermark.Deps{Blobs: b.blobs, Keys: b.keys, Log: slog.New(l)})
-	if err != nil {
-		t.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(t, "copies", err)
 	return replica{s, l}
 }
 

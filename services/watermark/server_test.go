@@ -22,6 +22,7 @@ import (
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/keyring"
+	"github.com/filigreehq/filigree/pkg/need"
 	watermarkv1 "github.com/filigreehq/filigree/proto/gen/filigree/watermark/v1"
 	"github.com/filigreehq/filigree/services/watermark"
 )
@@ -43,9 +44,7 @@ func newBench(t *testing.T) bench {
 	t.Cleanup(func() { _ = blobs.Close() })
 	b := bench{blobs: blobs, keys: newKeys(t)}
 	b.server, err = watermark.New(watermark.DefaultConfig(), watermark.Deps{Blobs: blobs, Keys: b.keys, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(t, "copies", err)
 	return b
 }
 

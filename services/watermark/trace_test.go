@@ -26,6 +26,7 @@ import (
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/former"
 	"github.com/filigreehq/filigree/pkg/mark"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/services/watermark"
 )
 
@@ -123,12 +124,7 @@ type copied struct {
 // right if what is found on them is its id and nothing else.
 func TestTrace(t *testing.T) {
 	needTools(t)
-	for _, name := range []string{"gs", "pdftocairo", "pdftops", "pdf2ps"} {
-		_, err := exec.LookPath(name)
-		if err != nil {
-			t.Skipf("%s is not installed: %v", name, err)
-		}
-	}
+	need.Programs(t, "gs", "pdftocairo", "pdftops", "pdf2ps")
 	recipients := 3
 	if n := os.Getenv(recipientsEnv); n != "" {
 		var err error
@@ -139,9 +135,7 @@ func TestTrace(t *testing.T) {
 	}
 	keys := newKeys(t)
 	local, err := watermark.NewLocal(watermark.DefaultConfig(), keys, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(t, "copies", err)
 	tracer, err := watermark.NewTracer(watermark.DefaultConfig(), keys, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -389,9 +383,7 @@ func (p *press) split(merged string, copies []copied) {
 func TestStoredCopiesAreFound(t *testing.T) {
 	keys := newKeys(t)
 	local, err := watermark.NewLocal(watermark.DefaultConfig(), keys, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(t, "copies", err)
 	tracer, err := watermark.NewTracer(watermark.DefaultConfig(), keys, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -454,9 +446,7 @@ func TestStoredCopiesAreFound(t *testing.T) {
 func TestEveryLayoutIsTraced(t *testing.T) {
 	keys := newKeys(t)
 	local, err := watermark.NewLocal(watermark.DefaultConfig(), keys, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(t, "copies", err)
 	tracer, err := watermark.NewTracer(watermark.DefaultConfig(), keys, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -490,9 +480,7 @@ func TestEveryLayoutIsTraced(t *testing.T) {
 func TestPicturesAreTraced(t *testing.T) {
 	keys := newKeys(t)
 	local, err := watermark.NewLocal(watermark.DefaultConfig(), keys, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(t, "copies", err)
 	tracer, err := watermark.NewTracer(watermark.DefaultConfig(), keys, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

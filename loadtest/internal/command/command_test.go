@@ -16,6 +16,7 @@ import (
 
 	"github.com/filigreehq/filigree/loadtest/internal/engine"
 	"github.com/filigreehq/filigree/loadtest/internal/send"
+	"github.com/filigreehq/filigree/pkg/need"
 )
 
 // program is the load tool, with what it starts beside it.
@@ -51,22 +52,10 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// need skips a test that lacks redis-server; with CI set that is a failure, as nothing would be shown.
-func need(t *testing.T) {
-	t.Helper()
-	_, err := exec.LookPath("redis-server")
-	switch {
-	case err != nil && os.Getenv("CI") != "":
-		t.Fatal("redis-server is not installed: deploy/setup.sh installs it")
-	case err != nil:
-		t.Skip("redis-server is not installed: deploy/setup.sh installs it")
-	}
-}
-
 // loadtest is the program with args, in a process of its own that starts with a temporary folder of its own.
 func loadtest(t *testing.T, args ...string) (cmd *exec.Cmd, dir string, stdout, stderr *bytes.Buffer) {
 	t.Helper()
-	need(t)
+	need.Programs(t, "redis-server")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	dir, err := os.MkdirTemp("", "load") // t.TempDir's is too long for the name of a socket in it

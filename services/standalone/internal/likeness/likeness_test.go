@@ -22,6 +22,7 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/blob"
 	"github.com/filigreehq/filigree/pkg/keyring"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/rpc"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	thumbnailv1 "github.com/filigreehq/filigree/proto/gen/filigree/thumbnail/v1"
@@ -67,13 +68,9 @@ func setup(tb testing.TB) bundle {
 	}
 	b := bundle{watermarkv1.NewWatermarkServiceClient(conn), thumbnailv1.NewThumbnailServiceClient(conn), blobs}
 	marks, err := watermark.New(watermark.DefaultConfig(), watermark.Deps{Blobs: blobs, Keys: keys, Log: log})
-	if err != nil {
-		tb.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(tb, "copies", err)
 	thumbs, err := thumbnail.New(thumbnail.DefaultConfig(), thumbnail.Deps{Blobs: blobs, Watermark: b.watermark, Log: log})
-	if err != nil {
-		tb.Skipf("no thumbnails on this machine: %v", err)
-	}
+	need.Working(tb, "thumbnails", err)
 	marks.Register(srv)
 	thumbs.Register(srv)
 	return b

@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/services/standalone/internal/redisd"
 )
 
@@ -189,7 +190,7 @@ func TestLongFolder(t *testing.T) {
 
 // Where the temporary folder is too deep as well there is nothing to be done, and nothing is left behind.
 func TestLongTemporaryFolder(t *testing.T) {
-	needsRedis(t)
+	need.Programs(t, "redis-server")
 	tmp := longFolder(t)
 	t.Setenv("TMPDIR", tmp)
 	_, err := redisd.Start(t.Context(), redisd.Config{Dir: filepath.Join(tmp, "data")})
@@ -262,7 +263,7 @@ func TestConfigIsValidated(t *testing.T) {
 // process id; the server is killed with the test, too.
 func outlive(t *testing.T, dir string) int {
 	t.Helper()
-	needsRedis(t)
+	need.Programs(t, "redis-server")
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), helperDir+"="+dir)
 	out, err := cmd.StdoutPipe()
@@ -301,7 +302,7 @@ func editRecord(t *testing.T, dir string, edit func(map[string]any)) {
 // start starts a server and runs it until the test's end.
 func start(t *testing.T, dir, fsync string) *redisd.Server {
 	t.Helper()
-	needsRedis(t)
+	need.Programs(t, "redis-server")
 	s, err := redisd.Start(t.Context(), redisd.Config{Dir: dir, Fsync: fsync})
 	must(t, err)
 	run(t, s)
@@ -350,18 +351,6 @@ func folder(t *testing.T) string {
 func longFolder(t *testing.T) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), strings.Repeat("long", 20))
-}
-
-func needsRedis(t *testing.T) {
-	t.Helper()
-	_, err := exec.LookPath("redis-server")
-	if err == nil {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("redis-server is not installed: deploy/setup.sh installs it")
-	}
-	t.Skip("redis-server is not installed: deploy/setup.sh installs it")
 }
 
 func must(t *testing.T, err error) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	"github.com/filigreehq/filigree/services/watermark/internal/compile"
 	"github.com/filigreehq/filigree/services/watermark/internal/engine"
@@ -27,9 +28,7 @@ const onePage = "%PDF-1.4\n1 0 obj\n<</Type/Catalog/Pages 2 0 R>>\nendobj\n2 0 o
 func newEngine(t *testing.T, dir string) *engine.Engine {
 	t.Helper()
 	err := sandbox.Check(t.Context())
-	if err != nil {
-		t.Skipf("no sandbox on this machine: %v", err)
-	}
+	need.Working(t, "sandbox", err)
 	return engine.New(engine.Config{
 		Limits: compile.Limits{Pages: 10, Objects: 1000, Content: 1 << 20}, TempDir: dir, Parallel: 1,
 	}, slog.New(slog.DiscardHandler))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/mark"
 	"github.com/filigreehq/filigree/pkg/mark/paint"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/services/watermark/internal/preflight"
 )
 
@@ -33,7 +34,7 @@ func spent(tb testing.TB) time.Duration {
 
 // BenchmarkScript is the preflight of a script of 120 pages.
 func BenchmarkScript(b *testing.B) {
-	need(b, "pdftoppm")
+	need.Programs(b, "pdftoppm")
 	pages := make([]sheet, 120)
 	for i := range pages {
 		pages[i].under = script(i)
@@ -61,7 +62,7 @@ func script(page int) string {
 
 // BenchmarkScans are pages of A4 at 300 dpi, ten each.
 func BenchmarkScans(b *testing.B) {
-	need(b, "pdftoppm")
+	need.Programs(b, "pdftoppm")
 	const w, h = 2480, 3508
 	r := rand.New(rand.NewPCG(1, 2))
 	colour := image.NewYCbCr(image.Rect(0, 0, w, h), image.YCbCrSubsampleRatio420)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -14,22 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/filigreehq/filigree/pkg/mark"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/services/watermark/internal/preflight"
 )
-
-// need skips where a program is missing, except where nothing may be.
-func need(tb testing.TB, tools ...string) {
-	tb.Helper()
-	for _, tool := range tools {
-		_, err := exec.LookPath(tool)
-		switch {
-		case err != nil && os.Getenv("CI") != "":
-			tb.Fatalf("%s is not installed", tool)
-		case err != nil:
-			tb.Skipf("%s is not installed", tool)
-		}
-	}
-}
 
 var cases = []struct {
 	name  string
@@ -82,7 +68,7 @@ func check(tb testing.TB, pages []sheet, m *mark.Mark, k ink) []preflight.Verdic
 }
 
 func TestVerdicts(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	for i, v := range check(t, sheets(), m, ink{mark: m}) {
 		if v.Outcome != cases[i].want || v.Number != i+1 || v.Level != 0 {
@@ -93,7 +79,7 @@ func TestVerdicts(t *testing.T) {
 
 // What finds a mark must find none where there is none.
 func TestVerdictsWithoutTheMark(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	for i, v := range check(t, sheets(), m, ink{}) {
 		if v.Outcome != preflight.Faint || v.Score.Still < .99 {
@@ -104,7 +90,7 @@ func TestVerdictsWithoutTheMark(t *testing.T) {
 
 // The mark of somebody else, or one that is somewhere else, is not the mark expected.
 func TestVerdictsOnAnotherMark(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	pages := []sheet{{}, {under: text("0 g")}}
 	for name, other := range map[string]mark.Style{"another layout": {Layout: "header"}, "another size": {Size: 20}} {
@@ -117,7 +103,7 @@ func TestVerdictsOnAnotherMark(t *testing.T) {
 }
 
 func TestVerdictsOnTones(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	tones := func(light, veil mark.Tone) []mark.Tone {
 		return []mark.Tone{light, veil, {Color: [3]uint8{102, 102, 102}, Opacity: 75}, {Opacity: 100}}
@@ -148,7 +134,7 @@ func TestVerdictsOnTones(t *testing.T) {
 }
 
 func TestVerdictsOnLayouts(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	pages := []sheet{{}, {under: text("0 g")}, {under: full("0 g", letter)}, {rotate: 90}, {media: [4]float64{0, 0, 300, 144}}}
 	for _, layout := range []mark.Layout{"diagonal", "tiled", "header", "footer", "corners"} {
 		m := somebody(t, mark.Style{Layout: layout})
@@ -167,7 +153,7 @@ func TestVerdictsOnLayouts(t *testing.T) {
 
 // Whatever else a mark does to a page is noticed, down to what the woven marks take.
 func TestVerdictsOnTheRestOfThePage(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	for _, c := range []struct {
 		name, extra string
@@ -187,7 +173,7 @@ func TestVerdictsOnTheRestOfThePage(t *testing.T) {
 
 // The loop of the engine: pages whose mark is faint get a stronger one until it shows or there is none.
 func TestLevels(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	grey := [3]uint8{102, 102, 102}
 	byLevel := [][]mark.Tone{
@@ -238,7 +224,7 @@ func TestLevels(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	pages := make([]sheet, 90) // three batches
 	var seen []int
@@ -263,7 +249,7 @@ func TestProgress(t *testing.T) {
 }
 
 func TestPagesThatNothingRenders(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	// More pages are expected than there are: the renderer stops before the last two.
 	four := make([]sheet, 4)
@@ -299,7 +285,7 @@ func TestPagesThatNothingRenders(t *testing.T) {
 }
 
 func TestAnotherSizeIsADisturbance(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	plain, marked := []sheet{{}}, []sheet{{rotate: 90}}
 	verdicts, err := preflight.Check(t.Context(), document(t, plain, ink{}), document(t, marked, ink{mark: m}), expect(m, plain), config(), nil)
@@ -330,7 +316,7 @@ func bomb() []byte {
 }
 
 func TestPagesThatTakeForEver(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	if testing.Short() {
 		t.Skip("takes some seconds of processor time")
 	}
@@ -363,7 +349,7 @@ func TestPagesThatTakeForEver(t *testing.T) {
 
 // A process that has used up its time on many pages is no reason to call the next one too complex.
 func TestManyPagesOfOneProcess(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	cfg := config()
 	cfg.Sandbox.CPU, cfg.Sandbox.Wall = time.Second, 5*time.Minute
@@ -383,7 +369,7 @@ func TestManyPagesOfOneProcess(t *testing.T) {
 }
 
 func TestCancelled(t *testing.T) {
-	need(t, "pdftoppm")
+	need.Programs(t, "pdftoppm")
 	m := somebody(t, mark.Style{})
 	pages := make([]sheet, 200)
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/filigreehq/filigree/pkg/mark"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/services/watermark/internal/preflight"
 )
 
@@ -35,7 +36,7 @@ func encrypted(t *testing.T, data []byte, password string) []byte {
 }
 
 func TestProveFindsDamage(t *testing.T) {
-	need(t, "qpdf", "pdfinfo")
+	need.Programs(t, "qpdf", "pdfinfo")
 	m := somebody(t, mark.Style{})
 	sound := assemble([]sheet{{under: text("0 g")}, {}, {rotate: 90}}, ink{mark: m})
 	// change changes the first place that pattern matches, and no offset before the cross-reference.

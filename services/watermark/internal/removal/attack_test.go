@@ -2,7 +2,6 @@ package removal_test
 
 import (
 	"bytes"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -10,25 +9,13 @@ import (
 
 	"github.com/pdfcpu/pdfcpu/pkg/api"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/services/watermark/internal/removal"
 )
 
-func needTools(t *testing.T) {
-	t.Helper()
-	for _, name := range []string{"qpdf", "pdftoppm"} {
-		_, err := exec.LookPath(name)
-		if err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatal(err)
-			}
-			t.Skipf("%s is not installed: %v", name, err)
-		}
-	}
-}
-
 // Each attack takes off, without a trace, a mark of the kind it is made for: the suite bites.
 func TestAttacksSucceedOnNaiveMarks(t *testing.T) {
-	needTools(t)
+	need.Programs(t, "qpdf", "pdftoppm")
 	for _, n := range naives {
 		t.Run(n.name, func(t *testing.T) {
 			t.Parallel()
@@ -41,7 +28,7 @@ func TestAttacksSucceedOnNaiveMarks(t *testing.T) {
 }
 
 func TestPdfcpuAttackSucceedsOnItsStamp(t *testing.T) {
-	needTools(t)
+	need.Programs(t, "qpdf", "pdftoppm")
 	dir := t.TempDir()
 	unmarked, marked := filepath.Join(dir, "unmarked.pdf"), filepath.Join(dir, "marked.pdf")
 	ownDocument(t, unmarked, marked, naive{})
@@ -95,7 +82,7 @@ func wantRemoved(t *testing.T, unmarked, marked, attack string, raw bool) {
 // What attacks write is valid: a copy must not get away with a mark that stays since the attack broke the file. And it
 // looks as the judge says, who renders alike pages once.
 func TestAttacksWriteWhatTheJudgeSees(t *testing.T) {
-	needTools(t)
+	need.Programs(t, "qpdf", "pdftoppm")
 	dir := t.TempDir()
 	unmarked, marked := filepath.Join(dir, "unmarked.pdf"), filepath.Join(dir, "marked.pdf")
 	ownDocument(t, unmarked, marked, severalMarks)

@@ -19,6 +19,7 @@ import (
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/keyring"
 	"github.com/filigreehq/filigree/pkg/mark"
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	"github.com/filigreehq/filigree/services/watermark"
 	"github.com/filigreehq/filigree/services/watermark/internal/compile"
@@ -148,7 +149,7 @@ var standard = []string{
 // No attack makes a page of a copy what it would be without a mark, unless it is empty then; and those that most tools
 // offer leave the hidden id on nearly every page.
 func TestRemoval(t *testing.T) {
-	needTools(t)
+	need.Programs(t, "qpdf", "pdftoppm")
 	p := newPress(t)
 	var ts tallies
 	t.Run("files", func(t *testing.T) {
@@ -240,9 +241,7 @@ func newPress(t *testing.T) *press {
 	}
 	log, cfg := slog.New(slog.DiscardHandler), watermark.DefaultConfig()
 	local, err := watermark.NewLocal(cfg, keys, log)
-	if err != nil {
-		t.Skipf("no copies on this machine: %v", err)
-	}
+	need.Working(t, "copies", err)
 	tracer, err := watermark.NewTracer(cfg, keys, log)
 	if err != nil {
 		t.Fatal(err)
@@ -387,7 +386,7 @@ const whole = "all that is ours, at once"
 // Attacks that are no part of the criterion, since none that keep text readable survive them all: measured, not judged.
 // Those on our own format are to succeed, or they measure nothing.
 func TestLimits(t *testing.T) {
-	needTools(t)
+	need.Programs(t, "qpdf", "pdftoppm")
 	p := newPress(t)
 	list := generated(t)
 	if all() {
@@ -417,7 +416,7 @@ func TestLimits(t *testing.T) {
 
 // Somebody who has read our code can take off all that says whose copy it is, but not by dropping one kind of it.
 func TestOnlyAllThatIsOursTakesTheIdWithIt(t *testing.T) {
-	needTools(t)
+	need.Programs(t, "qpdf", "pdftoppm")
 	p := newPress(t)
 	dir := t.TempDir()
 	var c removal.Case

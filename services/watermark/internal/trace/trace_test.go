@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/filigreehq/filigree/pkg/need"
 	"github.com/filigreehq/filigree/pkg/sandbox"
 	"github.com/filigreehq/filigree/services/watermark/internal/trace"
 )
@@ -56,13 +57,10 @@ func save(t testing.TB, data []byte) string {
 	return path
 }
 
-// attack runs a command whose words IN and OUT stand for files. It skips the test where the tool is missing.
+// attack runs a command whose words IN and OUT stand for files.
 func attack(t testing.TB, in string, words ...string) string {
 	t.Helper()
-	_, err := exec.LookPath(words[0])
-	if err != nil {
-		t.Skipf("%s is not here", words[0])
-	}
+	need.Programs(t, words[0])
 	out := filepath.Join(t.TempDir(), "out.pdf")
 	args := make([]string, 0, len(words)-1)
 	for _, word := range words[1:] {
