@@ -125,7 +125,7 @@ func TestParseSaysWhereAndWhat(t *testing.T) {
 			`line 11, step "xx", retry.backoff: it is a time such as 500ms, 30s or 5m, at most 24h, not "2 days"`,
 			`line 12, step "xx", optional: it is true or false, not "yes"`)},
 		{"a back-off that grows", head + "  - name: xx\n    scope: item\n    function: f.F\n    retry: {backoff: {first: 1s, factor: 0, max: 3s}, permanent: [full]}\n", lines(
-			`line 7, step "xx", retry.permanent: "full" is no code of an error; it is a word such as MAIL_REFUSED`,
+			`line 7, step "xx", retry.permanent: "full" is no code of an error; it is a word such as EMAIL_REJECTED`,
 			`line 7, step "xx", retry.backoff: there is no field "max"; there are first, factor and most`,
 			`line 7, step "xx", retry.backoff.factor: it is a whole number from 1 to 10, not "0"`)},
 		{"limits and resources", head + "  - name: xx\n    scope: item\n    function: f.F\n    limits: [drive, team/drive, 7up]\n    resources:\n      - studio/smtp\n      - drive\n", lines(

@@ -494,7 +494,7 @@ func (r *reader) retry(n *yaml.Node, p place) plan.Retry {
 			for _, c := range r.sequence(e.value, at, mostNames) {
 				code := r.word(c, at)
 				if !errorCode.MatchString(code) {
-					r.wrong(c, at, "%q is no code of an error; it is a word such as MAIL_REFUSED", code)
+					r.wrong(c, at, "%q is no code of an error; it is a word such as EMAIL_REJECTED", code)
 				}
 				retry.Permanent = append(retry.Permanent, code)
 			}
