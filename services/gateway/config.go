@@ -30,7 +30,7 @@ type Config struct {
 	// DrainTimeout is how long requests under way may take to end once the gateway is told to stop.
 	DrainTimeout time.Duration `help:"How long requests under way may take to end at a stop." default:"10s"`
 	// TokenCache is how long an accepted token is believed without asking the directory again: the longest that a token
-	// revoked through another gateway keeps working. 0 asks each time.
+	// revoked through another gateway keeps working, but for reading while the directory does not answer. 0 asks each time.
 	TokenCache time.Duration `help:"How long an accepted token is believed without asking again, at most 2s." default:"2s"`
 	// PublicURL is how browsers reach this gateway. With https, cookies are sent over TLS only; and a call that a browser makes
 	// with its session must come from this origin. Without it, it must come from wherever the browser says it is.

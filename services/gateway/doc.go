@@ -9,7 +9,8 @@
 //   - A browser has its session as a cookie that scripts cannot read, and that works for pages of this origin only; to
 //     change something such a page must know the session's CSRF token, too.
 //   - A revoked token, or a session that ended, stops working at once where that was said through the same gateway, and
-//     within Config.TokenCache otherwise.
+//     within Config.TokenCache otherwise. While the directory does not answer, one that was good here in the half hour
+//     before can still read, and one that another gateway ended meanwhile with it.
 //   - Every failure, whoever found it, is {"error":{"code","message","retryable"}} with its HTTP status from one table.
 //   - Nothing is unbounded: JSON bodies and uploads have a size limit that is enforced while reading, a client that
 //     stalls is let go, and an upload is held in memory one piece at a time.
