@@ -6,12 +6,10 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -177,28 +175,13 @@ func marked(doc *ast.CommentGroup, marker string) bool {
 	return doc != nil && slices.ContainsFunc(strings.Split(doc.Text(), "\n"), func(line string) bool { return strings.TrimSpace(line) == marker })
 }
 
-var modules = map[string]string{}
-
-// folder is where the package at path lies in the module cache.
+// folder is where the package at path lies in the module cache, into which it is brought if need be.
 func folder(path string) (string, error) {
-	parts := strings.SplitN(path, "/", 3)
-	if len(parts) != 3 {
-		return "", fmt.Errorf("%s is not in a module of Kubernetes'", path)
+	out, err := exec.Command("go", "list", "-find", "-f", "{{.Dir}}", path).Output()
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", path, err)
 	}
-	module := parts[0] + "/" + parts[1]
-	if modules[module] == "" {
-		out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-		if err != nil {
-			return "", fmt.Errorf("find %s: %w", module, err)
-		}
-		modules[module] = strings.TrimSpace(string(out))
-	}
-	dir := filepath.Join(modules[module], parts[2])
-	_, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s is not in %s", path, module)
-	}
-	return dir, err
+	return strings.TrimSpace(string(out)), nil
 }
 
 // named refers to a type's definition, making it if need be.
