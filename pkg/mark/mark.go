@@ -10,12 +10,7 @@ package mark
 import (
 	"fmt"
 	"slices"
-
-	"github.com/filigreehq/filigree/pkg/mark/typeface"
 )
-
-// Fonts is the version of the fonts that marks are drawn in. Other fonts draw other marks.
-const Fonts = "noto-" + typeface.Version
 
 // Default is the template for who gave none.
 const Default = "{name}\n{email}"

@@ -128,11 +128,6 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
 
-// Exceeded reports whether a limit ended the child.
-func (k Kind) Exceeded() bool {
-	return k == Memory || k == CPU || k == Time || k == Output
-}
-
 // Error is how a child ended that did not return a result.
 type Error struct {
 	Kind Kind

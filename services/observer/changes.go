@@ -194,15 +194,6 @@ func (s *Server) noteChanges(ctx context.Context, l *look) error {
 	return err
 }
 
-// noteChange writes down a change that no look can see.
-func (s *Server) noteChange(ctx context.Context, c changed) error {
-	line, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	return s.store.AddChange(ctx, string(line))
-}
-
 // changes lists what changed lately where mine says, newest first.
 func (s *Server) changes(ctx context.Context, mine func(production string) bool) []*observerv1.Change {
 	all, err := s.store.Changes(ctx, 10*mostChanges)

@@ -60,11 +60,6 @@ type Group struct {
 	all []*Attempt
 }
 
-// Has reports whether a distribution is among those that it hurts.
-func (g *Group) Has(distribution string) bool {
-	return slices.ContainsFunc(g.all, func(a *Attempt) bool { return a.Distribution == distribution })
-}
-
 // Numbers are the recipients of a distribution whom it hurts, in order; all: it is about a file or the distribution, so it
 // hurts everybody. open: only those whom it hurts still.
 func (g *Group) Numbers(distribution string, open bool) (numbers []int, all bool) {

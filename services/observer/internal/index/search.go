@@ -19,7 +19,7 @@ type Scope struct {
 // Query is a search.
 type Query struct {
 	Text string
-	// Kind is one of Kinds, or empty for all.
+	// Kind is distribution, recipient, item, file, message, trace or run, or empty for all.
 	Kind string
 	// Scope is where it looks.
 	Scope Scope
@@ -28,9 +28,6 @@ type Query struct {
 	// After is the Next of the page before.
 	After string
 }
-
-// Kinds are what can be found.
-var Kinds = []string{"distribution", "recipient", "item", "file", "message", "trace", "run"}
 
 // Hit is one thing that was found.
 type Hit struct {

@@ -60,12 +60,3 @@ func (s *Store) Changes(ctx context.Context, n int) ([]Change, error) {
 	}
 	return out, nil
 }
-
-// AddChange writes down one thing that changed.
-func (s *Store) AddChange(ctx context.Context, said string) error {
-	err := s.c.XAdd(ctx, &redis.XAddArgs{Stream: changesKey(), MaxLen: 1000, Approx: true, Values: []any{"c", said}}).Err()
-	if err != nil {
-		return fmt.Errorf("keep what changed: %w", err)
-	}
-	return nil
-}

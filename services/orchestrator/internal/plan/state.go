@@ -64,17 +64,6 @@ func Check(from, to State) error {
 	return &IllegalError{From: from, To: to}
 }
 
-// Sources lists the states from which to may be entered; the store hands them to Lua.
-func Sources(to State) []State {
-	var from []State
-	for _, s := range States {
-		if slices.Contains(follows[s], to) {
-			from = append(from, s)
-		}
-	}
-	return from
-}
-
 // IllegalError is a transition that the table does not have.
 type IllegalError struct {
 	From, To State

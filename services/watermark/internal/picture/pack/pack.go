@@ -44,9 +44,6 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Written is how many bytes there are so far.
-func (w *Writer) Written() uint64 { return w.n }
-
 // Finish writes the index and the trailer, after a header of head bytes and the data.
 func (w *Writer) Finish(head int, index []byte, entries int) error {
 	le := binary.LittleEndian
