@@ -23,10 +23,16 @@ export function setCsrf(token: string) {
   csrf = token;
 }
 
+/** newKey makes an idempotency key. crypto.randomUUID would do, but is missing where the console is served by plain http. */
+export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+
+/** reading ends what is read and does not come: a line that is dead is not waited for. Writes are waited for, since they may have been done. */
+export const reading = () => AbortSignal.timeout(60_000);
+
 /** headers are what a request needs beyond the cookie; writes get an idempotency key, so that a lost answer can be asked for again. */
 export function headers(method: string, key?: string): Record<string, string> {
   if (method === "GET") return {};
-  return { "X-Filigree-CSRF": csrf, "Idempotency-Key": key ?? crypto.randomUUID() };
+  return { "X-Filigree-CSRF": csrf, "Idempotency-Key": key ?? newKey() };
 }
 
 const signedOut = new Set<() => void>();
@@ -53,20 +59,21 @@ export async function failure(answer: Response): Promise<ApiError> {
   );
 }
 
+/** offline is what is said when no answer came. */
+export const offline = () => new ApiError(0, "OFFLINE", "The server cannot be reached. What you see is from before; nothing is lost.", true);
+
 const manners: Middleware = {
   onRequest({ request }) {
     for (const [name, value] of Object.entries(headers(request.method, request.headers.get("Idempotency-Key") ?? undefined)))
       request.headers.set(name, value);
-    return request;
+    return request.method === "GET" ? new Request(request, { signal: AbortSignal.any([request.signal, reading()]) }) : request;
   },
   async onResponse({ response, schemaPath }) {
     if (response.ok) return response;
     if (response.status === 401 && !schemaPath.startsWith("/v1/session")) for (const f of signedOut) f();
     throw await failure(response);
   },
-  onError() {
-    return new ApiError(0, "OFFLINE", "The server cannot be reached. What you see is from before; nothing is lost.", true);
-  },
+  onError: offline,
 };
 
 /** api calls Filigree's REST API as the OpenAPI document describes it; failures are thrown as ApiError. */

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, type ReactNode } from "react";
-import { ApiError, failure, headers, onSignedOut, setCsrf } from "./client";
+import { ApiError, failure, headers, offline, onSignedOut, reading, setCsrf } from "./client";
 
 /** Who looks at the console, as the server knows them. */
 export interface Session {
@@ -26,8 +26,16 @@ export const mayOperate = (s: Session) => s.role !== "coordinator";
 /** maySend tells whether the person sends distributions. */
 export const maySend = (s: Session) => s.role !== "oncall";
 
+async function ask(init: RequestInit): Promise<Response> {
+  try {
+    return await fetch("/v1/session", init);
+  } catch {
+    throw offline();
+  }
+}
+
 export async function getSession(): Promise<Session | null> {
-  const answer = await fetch("/v1/session");
+  const answer = await ask({ signal: reading() });
   if (answer.status === 401) return null;
   if (!answer.ok) throw await failure(answer);
   const session = (await answer.json()) as Session;
@@ -37,7 +45,7 @@ export async function getSession(): Promise<Session | null> {
 
 /** signIn redeems a single-use code. */
 export async function signIn(code: string): Promise<Session> {
-  const answer = await fetch("/v1/session", {
+  const answer = await ask({
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ code }),
@@ -49,7 +57,7 @@ export async function signIn(code: string): Promise<Session> {
 }
 
 export async function signOut(): Promise<void> {
-  const answer = await fetch("/v1/session", { method: "DELETE", headers: headers("DELETE") });
+  const answer = await ask({ method: "DELETE", headers: headers("DELETE") });
   if (!answer.ok && answer.status !== 401) throw await failure(answer);
 }
 

@@ -1,7 +1,7 @@
 // Sending, so that a lost answer never sends twice: what was asked for is kept with its key until it is known what became of
 // it, and asked for again just so.
 import { useCallback, useEffect, useRef, useState } from "react";
-import { ApiError, failure, headers, type Schemas } from "../../api/client";
+import { ApiError, failure, headers, newKey, type Schemas } from "../../api/client";
 import { keep, request, type Change, type Draft } from "./draft";
 import { settled } from "./pick";
 
@@ -77,7 +77,7 @@ export function useSending(production: string, draft: Draft, change: Change, don
     set({ state: "asking", tries: 0 });
     const d = await settled(production, draft);
     if (!alive.current) return;
-    const intent = { key: crypto.randomUUID(), body: JSON.stringify(request(d)) };
+    const intent = { key: newKey(), body: JSON.stringify(request(d)) };
     change({ lists: d.lists, intent });
     // At once: the answer may be lost because this very page is.
     keep(production, { ...d, intent });
