@@ -13,7 +13,7 @@ const asToken: Plugin = {
     if (!token) return;
     server.middlewares.use("/v1/session", (_, answer) => {
       answer.setHeader("Content-Type", "application/json");
-      answer.end(JSON.stringify({ subject: "you", role: process.env.FILIGREE_ROLE ?? "admin", productions: ["*"], csrf_token: "dev", expires_at: "2099-01-01T00:00:00Z" }));
+      answer.end(JSON.stringify({ id: "dev", subject: "you", role: process.env.FILIGREE_ROLE ?? "admin", productions: ["*"], csrf_token: "dev", expires_at: "2099-01-01T00:00:00Z" }));
     });
   },
 };

@@ -6,7 +6,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app";
 import { ApiError } from "./api/client";
-import { TipProvider, Toasts } from "./ui";
+import { TipProvider } from "./ui";
 
 const queries = new QueryClient({
   defaultOptions: {
@@ -24,7 +24,6 @@ createRoot(document.getElementById("root")!).render(
     <QueryClientProvider client={queries}>
       <TipProvider>
         <App />
-        <Toasts />
       </TipProvider>
     </QueryClientProvider>
   </StrictMode>,

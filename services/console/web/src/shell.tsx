@@ -1,12 +1,12 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState, type ReactNode } from "react";
 import { Link, useLocation, useRoute } from "wouter";
-import { mayOperate, maySend, signOut, useSession } from "./api/session";
+import { forget, mayOperate, maySend, signOut, useSession } from "./api/session";
 import { useProductions } from "./app";
 import { Palette } from "./palette";
 import { to } from "./routes";
 import { setTheme, theme, type Theme } from "./theme";
-import { Button, Kbd, Menu, toast, Trouble } from "./ui";
+import { Button, Kbd, Menu, toast, Toasts, Trouble } from "./ui";
 
 /** Shell is what stands around every page: where one can go, who one is. */
 export function Shell({ children }: { children: ReactNode }) {
@@ -43,6 +43,7 @@ export function Shell({ children }: { children: ReactNode }) {
         </main>
       </div>
       <Palette />
+      <Toasts />
     </>
   );
 }
@@ -132,8 +133,7 @@ function Who() {
   const leave = async () => {
     try {
       await signOut();
-      queries.setQueryData(["session"], null);
-      queries.removeQueries({ predicate: (q) => q.queryKey[0] !== "session" }); // what was seen is not for who comes next
+      forget(queries);
     } catch (e) {
       toast("bad", (e as Error).message);
     }

@@ -1,9 +1,10 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, type ReactNode } from "react";
 import { ApiError, failure, headers, offline, onSignedOut, reading, setCsrf } from "./client";
 
 /** Who looks at the console, as the server knows them. */
 export interface Session {
+  id: string;
   subject: string;
   role: "coordinator" | "oncall" | "admin";
   /** Ids of the productions that they may act in; "*" is all. */
@@ -40,6 +41,7 @@ export async function getSession(): Promise<Session | null> {
   if (!answer.ok) throw await failure(answer);
   const session = (await answer.json()) as Session;
   setCsrf(session.csrf_token);
+  own(session.subject);
   return session;
 }
 
@@ -53,6 +55,7 @@ export async function signIn(code: string): Promise<Session> {
   if (!answer.ok) throw await failure(answer);
   const session = (await answer.json()) as Session;
   setCsrf(session.csrf_token);
+  own(session.subject);
   return session;
 }
 
@@ -61,12 +64,41 @@ export async function signOut(): Promise<void> {
   if (!answer.ok && answer.status !== 401) throw await failure(answer);
 }
 
+/** forget drops all that was seen: it is not for who comes next. */
+export function forget(queries: QueryClient) {
+  queries.setQueryData(["session"], null);
+  queries.removeQueries({ predicate: (q) => q.queryKey[0] !== "session" });
+}
+
+/** own leaves the drafts of this tab to whoever wrote them, whose session may have lapsed meanwhile; nobody else finds them. */
+function own(subject: string) {
+  try {
+    if (sessionStorage.getItem("filigree-subject") === subject) return;
+    for (const key of Object.keys(sessionStorage)) if (key.startsWith("filigree-draft-")) sessionStorage.removeItem(key);
+    sessionStorage.setItem("filigree-subject", subject);
+  } catch {
+    // The storage is forbidden: there are no drafts in it.
+  }
+}
+
 /** SessionGate shows its children to somebody who is signed in, and `out` to everybody else. */
 export function SessionGate(p: { children: ReactNode; out: ReactNode; waiting: ReactNode; broken: (e: ApiError) => ReactNode }) {
   const queries = useQueryClient();
-  const session = useQuery({ queryKey: ["session"], queryFn: getSession, staleTime: 5 * 60_000, retry: 1 });
-  useEffect(() => onSignedOut(() => queries.setQueryData(["session"], null)), [queries]);
-  if (session.data) return <Context.Provider value={session.data}>{p.children}</Context.Provider>;
+  const session = useQuery({
+    queryKey: ["session"],
+    queryFn: async () => {
+      const before = queries.getQueryData<Session | null>(["session"]);
+      const now = await getSession();
+      // Another tab may have signed out, or signed somebody else in.
+      if (before && before.id !== now?.id) forget(queries);
+      return now;
+    },
+    staleTime: 5 * 60_000,
+    retry: 1,
+  });
+  useEffect(() => onSignedOut(() => forget(queries)), [queries]);
+  // A session's pages are its own: of another's, nothing that they hold stays.
+  if (session.data) return <Context.Provider key={session.data.id} value={session.data}>{p.children}</Context.Provider>;
   if (session.data === null) return p.out;
   if (session.error) return p.broken(session.error as ApiError);
   return p.waiting;

@@ -328,6 +328,7 @@ const dismiss = (id: number) => setToasts(toasts.filter((t) => t.id !== id));
 
 export function Toasts() {
   const list = useSyncExternalStore((f) => (toastListeners.add(f), () => toastListeners.delete(f)), () => toasts);
+  useEffect(() => () => setToasts([]), []); // what they say is not for who signs in next
   return (
     <div className="toasts" role="status" aria-live="polite">
       {list.map((t) => (
