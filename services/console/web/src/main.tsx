@@ -6,7 +6,6 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app";
 import { ApiError } from "./api/client";
-import { TipProvider } from "./ui";
 
 const queries = new QueryClient({
   defaultOptions: {
@@ -22,9 +21,7 @@ const queries = new QueryClient({
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
     <QueryClientProvider client={queries}>
-      <TipProvider>
-        <App />
-      </TipProvider>
+      <App />
     </QueryClientProvider>
   </StrictMode>,
 );

@@ -1,4 +1,3 @@
-import { useQueryClient, type QueryKey } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
 /** What is known of a stream: live, coming back after it broke, or at its end since there is nothing more to come. */
@@ -46,12 +45,4 @@ export function useLive<T>(path: string | undefined, event: string, tell: (data:
     // tell is a fresh closure each time; what it does depends on path alone.
   }, [path, event]);
   return link;
-}
-
-/** useStale has queries fetched again when a stream says that something changed. */
-export function useStale(path: string | undefined, event: string, keys: QueryKey[]): Link {
-  const queries = useQueryClient();
-  return useLive<unknown>(path, event, () => {
-    for (const queryKey of keys) void queries.invalidateQueries({ queryKey });
-  });
 }

@@ -1,9 +1,8 @@
 import * as RadixDialog from "@radix-ui/react-dialog";
 import * as RadixMenu from "@radix-ui/react-dropdown-menu";
-import * as RadixTooltip from "@radix-ui/react-tooltip";
 import {
   Fragment, useEffect, useId, useRef, useState, useSyncExternalStore,
-  type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactElement, type ReactNode, type Ref, type TextareaHTMLAttributes,
+  type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode, type Ref, type TextareaHTMLAttributes,
 } from "react";
 import { Link } from "wouter";
 import { ApiError } from "../api/client";
@@ -288,19 +287,6 @@ export function Menu(p: { label: ReactNode; name?: string; items: ({ text: React
     </RadixMenu.Root>
   );
 }
-
-/** Tip explains its child when that is pointed at or focused. */
-export const Tip = (p: { text: ReactNode; children: ReactElement }) => (
-  <RadixTooltip.Root delayDuration={250}>
-    <RadixTooltip.Trigger asChild>{p.children}</RadixTooltip.Trigger>
-    <RadixTooltip.Portal>
-      <RadixTooltip.Content className="tip" sideOffset={6}>
-        {p.text}
-      </RadixTooltip.Content>
-    </RadixTooltip.Portal>
-  </RadixTooltip.Root>
-);
-export const TipProvider = RadixTooltip.Provider;
 
 export const Kbd = (p: { children: ReactNode }) => <kbd className="kbd">{p.children}</kbd>;
 
