@@ -331,8 +331,17 @@ export function Toasts() {
 /** Copy puts something into the clipboard. */
 export function Copy({ text, name }: { text: string; name: string }) {
   const [done, setDone] = useState(false);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setDone(true);
+      setTimeout(() => setDone(false), 1500);
+    } catch {
+      toast("bad", `The browser did not let ${name} be copied, as on pages that come by plain http. Select it by hand.`);
+    }
+  };
   return (
-    <Button size="small" look="quiet" aria-label={`Copy ${name}`} onClick={() => void navigator.clipboard.writeText(text).then(() => (setDone(true), setTimeout(() => setDone(false), 1500)))}>
+    <Button size="small" look="quiet" aria-label={`Copy ${name}`} onClick={() => void copy()}>
       {done ? "Copied" : "Copy"}
     </Button>
   );
