@@ -8,6 +8,7 @@ import { to } from "./routes";
 import { Shell } from "./shell";
 import { applyTheme } from "./theme";
 import { Bones, Empty, Go, Loaded, Trouble } from "./ui";
+import { Boundary } from "./ui/boundary";
 
 applyTheme();
 
@@ -37,39 +38,41 @@ export function App() {
       out={<SignIn />}
     >
       <Shell>
-        <Suspense fallback={<Bones lines={6} />}>
-          <Switch>
-            <Route path="/app/p/:production">{(p) => <Distributions key={p.production} production={p.production} />}</Route>
-            <Route path="/app/p/:production/send">{(p) => <Send key={p.production} production={p.production} />}</Route>
-            <Route path="/app/p/:production/people">{(p) => <People key={p.production} production={p.production} />}</Route>
-            <Route path="/app/p/:production/lists/:list">{(p) => <List key={p.list} production={p.production} list={p.list} />}</Route>
-            <Route path="/app/p/:production/settings">{(p) => <Settings key={p.production} production={p.production} />}</Route>
-            <Route path="/app/p/:production/d/:distribution/u/:unit">
-              {(p) => <Story key={p.distribution + p.unit} production={p.production} distribution={p.distribution} unit={decodeURIComponent(p.unit)} />}
-            </Route>
-            <Route path="/app/p/:production/d/:distribution/:tab?">
-              {(p) => <Distribution key={p.distribution} production={p.production} distribution={p.distribution} tab={p.tab ?? ""} />}
-            </Route>
-            <Route path="/app/now"><Now /></Route>
-            <Route path="/app/search"><Search /></Route>
-            <Route path="/app/workers"><Workers /></Route>
-            <Route path="/app/queues"><Queues /></Route>
-            <Route path="/app/definitions/:name?">{(p) => <Definitions name={p.name ?? ""} />}</Route>
-            <Route path="/app/failures"><Failures /></Route>
-            <Route path="/app/alerts/:id?">{(p) => <Alerts id={p.id ?? ""} />}</Route>
-            <Route path="/app/rules"><Rules /></Route>
-            <Route path="/app/history"><History /></Route>
-            <Route path="/app/audit"><Audit /></Route>
-            <Route path="/"><Home /></Route>
-            <Route path="/app"><Home /></Route>
-            <Route path="/sign-in"><Home /></Route>
-            <Route>
-              <Empty title="There is no such page" action={<Go to="/app">To the first page</Go>}>
-                The address may have been cut when it was pasted. Search finds people, files and distributions by their names.
-              </Empty>
-            </Route>
-          </Switch>
-        </Suspense>
+        <Boundary>
+          <Suspense fallback={<Bones lines={6} />}>
+            <Switch>
+              <Route path="/app/p/:production">{(p) => <Distributions key={p.production} production={p.production} />}</Route>
+              <Route path="/app/p/:production/send">{(p) => <Send key={p.production} production={p.production} />}</Route>
+              <Route path="/app/p/:production/people">{(p) => <People key={p.production} production={p.production} />}</Route>
+              <Route path="/app/p/:production/lists/:list">{(p) => <List key={p.list} production={p.production} list={p.list} />}</Route>
+              <Route path="/app/p/:production/settings">{(p) => <Settings key={p.production} production={p.production} />}</Route>
+              <Route path="/app/p/:production/d/:distribution/u/:unit">
+                {(p) => <Story key={p.distribution + p.unit} production={p.production} distribution={p.distribution} unit={decodeURIComponent(p.unit)} />}
+              </Route>
+              <Route path="/app/p/:production/d/:distribution/:tab?">
+                {(p) => <Distribution key={p.distribution} production={p.production} distribution={p.distribution} tab={p.tab ?? ""} />}
+              </Route>
+              <Route path="/app/now"><Now /></Route>
+              <Route path="/app/search"><Search /></Route>
+              <Route path="/app/workers"><Workers /></Route>
+              <Route path="/app/queues"><Queues /></Route>
+              <Route path="/app/definitions/:name?">{(p) => <Definitions name={p.name ?? ""} />}</Route>
+              <Route path="/app/failures"><Failures /></Route>
+              <Route path="/app/alerts/:id?">{(p) => <Alerts id={p.id ?? ""} />}</Route>
+              <Route path="/app/rules"><Rules /></Route>
+              <Route path="/app/history"><History /></Route>
+              <Route path="/app/audit"><Audit /></Route>
+              <Route path="/"><Home /></Route>
+              <Route path="/app"><Home /></Route>
+              <Route path="/sign-in"><Home /></Route>
+              <Route>
+                <Empty title="There is no such page" action={<Go to="/app">To the first page</Go>}>
+                  The address may have been cut when it was pasted. Search finds people, files and distributions by their names.
+                </Empty>
+              </Route>
+            </Switch>
+          </Suspense>
+        </Boundary>
       </Shell>
     </SessionGate>
   );
