@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useState } from "react";
 import { Redirect, Route, Switch } from "wouter";
 import { api, data } from "./api/client";
-import { mayOperate, SessionGate, useSession } from "./api/session";
+import { comeBack, mayOperate, SessionGate, useSession } from "./api/session";
 import { SignIn } from "./pages/signin";
 import { to } from "./routes";
 import { Shell } from "./shell";
@@ -91,6 +91,8 @@ export function useProductions() {
 function Home() {
   const session = useSession();
   const productions = useProductions();
+  const [asked] = useState(comeBack.take);
+  if (asked) return <Redirect to={asked} replace />;
   if (mayOperate(session) && session.role === "oncall") return <Redirect to={to.now()} replace />;
   return (
     <Loaded query={productions}>

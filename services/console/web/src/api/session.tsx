@@ -81,6 +81,26 @@ function own(subject: string) {
   }
 }
 
+/** comeBack keeps, while somebody is at the studio's own sign-in, the page that was asked for; the server leads back to the first one. */
+export const comeBack = {
+  keep(path: string) {
+    try {
+      sessionStorage.setItem("filigree-return", path);
+    } catch {
+      // The storage is forbidden: the first page it is.
+    }
+  },
+  take(): string | null {
+    try {
+      const path = sessionStorage.getItem("filigree-return");
+      sessionStorage.removeItem("filigree-return");
+      return path;
+    } catch {
+      return null;
+    }
+  },
+};
+
 /** SessionGate shows its children to somebody who is signed in, and `out` to everybody else. */
 export function SessionGate(p: { children: ReactNode; out: ReactNode; waiting: ReactNode; broken: (e: ApiError) => ReactNode }) {
   const queries = useQueryClient();

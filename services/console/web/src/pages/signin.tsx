@@ -1,13 +1,31 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { useLocation } from "wouter";
-import { ApiError } from "../api/client";
-import { signIn } from "../api/session";
+import { ApiError, reading } from "../api/client";
+import { comeBack, signIn } from "../api/session";
 import { Button, Field, Input, Notice, Trouble } from "../ui";
 
-interface Ways {
-  oidc?: { name: string };
+/** A way to sign in, as the server tells them; one that has no address is by a code. */
+interface Way {
+  way: string;
+  name: string;
+  url: string;
 }
+
+/** What the server says in the address when the studio's own sign-in came to nothing. */
+const problems: Record<string, string> = {
+  OIDC_STATE: "That sign-in was not begun in this browser, or too long ago. Begin again.",
+  OIDC_REFUSED: "Your identity provider did not sign you in. Begin again, or ask those who run it.",
+  OIDC_TOKEN_REFUSED: "What your identity provider said of you is not believed. Begin again, and tell an administrator if it stays so.",
+  OIDC_NO_GRANT: "You are known, but no group of yours may do anything here. Ask an administrator.",
+  OIDC_UNREACHABLE: "Your identity provider does not answer as it should. Try again later.",
+  SIGN_IN_MISSES: "Too many sign-ins from your network failed within a minute. Try again later.",
+};
+
+const problemIn = (search: string) => {
+  const code = new URLSearchParams(search).get("problem");
+  return code && (problems[code] ?? "You were not signed in. Begin again, and tell an administrator if it stays so.");
+};
 
 /** SignIn redeems the code of a sign-in address, which stands in the fragment so that no log has it, or leads to the studio's own sign-in. */
 export function SignIn() {
@@ -16,15 +34,17 @@ export function SignIn() {
   const [code, setCode] = useState("");
   const [error, setError] = useState<Error>();
   const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState(() => problemIn(location.search));
   const begun = useRef(false);
   const ways = useQuery({
     queryKey: ["ways"],
-    queryFn: async () => (await (await fetch("/v1/session/ways")).json()) as Ways,
+    queryFn: async () => ((await (await fetch("/v1/session/ways", { signal: reading() })).json()) as { ways: Way[] }).ways.filter((w) => w.url),
     staleTime: Infinity,
   });
   const redeem = async (code: string) => {
     setBusy(true);
     setError(undefined);
+    setProblem(null);
     try {
       queries.setQueryData(["session"], await signIn(code));
       if (where === "/sign-in") go("/app", { replace: true });
@@ -52,11 +72,12 @@ export function SignIn() {
           {where !== "/sign-in" && !error && <p className="soft">You come to the page that you asked for afterwards.</p>}
         </div>
         {error && (used ? <Notice tone="bad" alert>{error.message}</Notice> : <Trouble error={error} />)}
-        {ways.data?.oidc && (
-          <a className="button" data-look="main" href={`/v1/session/oidc?return=${encodeURIComponent(where === "/sign-in" ? "/app" : where)}`}>
-            Go on with {ways.data.oidc.name}
+        {problem && <Notice tone="bad" alert>{problem}</Notice>}
+        {ways.data?.map((w) => (
+          <a key={w.way} className="button" data-look="main" href={w.url} onClick={() => where !== "/sign-in" && comeBack.keep(where + location.search)}>
+            Go on with {w.name}
           </a>
-        )}
+        ))}
         <form
           className="stack"
           onSubmit={(e) => {
@@ -67,7 +88,7 @@ export function SignIn() {
           <Field label="Sign-in address or code" hint="An address works once, for 15 minutes. Whoever runs the server makes one: filigree sign-in">
             {(a) => <Input {...a} value={code} autoComplete="off" spellCheck={false} onChange={(e) => setCode(e.target.value)} />}
           </Field>
-          <Button type="submit" look={ways.data?.oidc ? undefined : "main"} busy={busy} disabled={!code.trim()}>Sign in</Button>
+          <Button type="submit" look={ways.data?.length ? undefined : "main"} busy={busy} disabled={!code.trim()}>Sign in</Button>
         </form>
       </div>
     </div>
