@@ -4,7 +4,7 @@ import { Link } from "wouter";
 import { api, data, type Schemas } from "../api/client";
 import { maySend, useSession } from "../api/session";
 import { to } from "../routes";
-import { Ask, Badge, Bones, Button, Card, Copy, Loaded, Notice, PageHead, State, Time, toast, Trouble } from "../ui";
+import { Ask, Badge, Bones, Button, Card, Copy, Loaded, Notice, PageHead, State, Time, toast, Trouble, type KeyOf } from "../ui";
 import { bytes, count, deliveryStates, distributionStates, itemStates, span, stateWord, stepStates, type Tone } from "../words";
 import { Causes } from "./distribution/causes";
 import { LogLines } from "./distribution/events";
@@ -42,8 +42,8 @@ export default function StoryPage({ production, distribution, unit }: { producti
   const title = story.data?.name || s?.name || unitSaid(unit, d.data?.files);
   const failed = why.data?.causes?.some((c) => ["failed", "refused", "quarantined", "credential"].includes(c.kind ?? ""));
   const [ask, setAsk] = useState(false);
-  const again = async () => {
-    const after = await data(api.POST("/v1/productions/{production}/distributions/{distribution}:retry", { params: { path }, body: { recipients: [`${distribution}.r${person}`] } }));
+  const again = async (keyOf: KeyOf) => {
+    const after = await data(api.POST("/v1/productions/{production}/distributions/{distribution}:retry", { params: { path }, headers: keyOf(person), body: { recipients: [`${distribution}.r${person}`] } }));
     queries.setQueryData(distributionKey(production, distribution), after);
     toast("good", "It runs again; what comes of it shows here.");
     void why.refetch();

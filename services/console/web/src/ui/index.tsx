@@ -5,7 +5,7 @@ import {
   type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode, type Ref, type TextareaHTMLAttributes,
 } from "react";
 import { Link } from "wouter";
-import { ApiError } from "../api/client";
+import { ApiError, newKey } from "../api/client";
 import { ago, sentence, stateWord, type Tone, type Word } from "../words";
 import "./ui.css";
 
@@ -234,15 +234,26 @@ export function Dialog(p: { title: string; open: boolean; onClose: () => void; w
   );
 }
 
+/** KeyOf is the header of a write that must not be done twice: the same as long as what is asked for is the same and not known to be done. */
+export type KeyOf = (what: unknown) => { "Idempotency-Key": string };
+
 /** Ask is a dialog that says what will happen before it is done; what went wrong stays in it. */
-export function Ask(p: { title: string; open: boolean; onClose: () => void; yes: string; no?: string; look?: Look; act: () => Promise<unknown>; children: ReactNode }) {
+export function Ask(p: { title: string; open: boolean; onClose: () => void; yes: string; no?: string; look?: Look; act: (keyOf: KeyOf) => Promise<unknown>; children: ReactNode }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error>();
+  const keys = useRef(new Map<string, string>());
+  const keyOf: KeyOf = (what) => {
+    const text = JSON.stringify(what);
+    const key = keys.current.get(text) ?? newKey();
+    keys.current.set(text, key);
+    return { "Idempotency-Key": key };
+  };
   const act = async () => {
     setBusy(true);
     setError(undefined);
     try {
-      await p.act();
+      await p.act(keyOf);
+      keys.current.clear();
       p.onClose();
     } catch (e) {
       setError(e as Error);

@@ -127,11 +127,10 @@ function RetryAsk({ d, onClose, done }: { d: D; onClose: () => void; done: (d: D
   const again = what === "redo" || marked ? (n.total ?? 0) : failed;
   return (
     <Ask title="Try again" open onClose={onClose} yes={what === "redo" || marked ? "Make and send again" : "Try what failed again"}
-      act={async () =>
-        done(await data(api.POST("/v1/productions/{production}/distributions/{distribution}:retry", {
-          ...of(d),
-          body: { done: what, code: code || undefined, mark: mark.trim() || (layout ? d.mark : undefined) || undefined, mark_style: layout ? { ...d.mark_style, layout } : undefined },
-        })))}>
+      act={async (keyOf) => {
+        const body = { done: what, code: code || undefined, mark: mark.trim() || (layout ? d.mark : undefined) || undefined, mark_style: layout ? { ...d.mark_style, layout } : undefined };
+        done(await data(api.POST("/v1/productions/{production}/distributions/{distribution}:retry", { ...of(d), headers: keyOf(body), body })));
+      }}>
       <Choice label="What becomes of what is done" value={what} onChange={setWhat} options={[["skip", "It stays"], ["redo", "It is done again"]]} />
       <p className="soft">
         {what === "redo"

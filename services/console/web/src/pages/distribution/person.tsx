@@ -4,7 +4,7 @@ import { Link } from "wouter";
 import { api, data, type Schemas } from "../../api/client";
 import { maySend, useSession } from "../../api/session";
 import { to } from "../../routes";
-import { Ask, Badge, Button, Copy, Dialog, Field, Input, Notice, State, Time, toast, Trouble } from "../../ui";
+import { Ask, Badge, Button, Copy, Dialog, Field, Input, Notice, State, Time, toast, Trouble, type KeyOf } from "../../ui";
 import { accessStates, bytes, count, deliveryStates, itemStates, stateWord, stepStates } from "../../words";
 import { Glyph } from "./glyph";
 import { deliverySaid, sentence } from "./said";
@@ -180,16 +180,16 @@ interface AskProps {
   onClose: () => void;
 }
 
-const resend = (d: Schemas["Distribution"], r: Recipient, body: { email?: string; name?: string }) =>
-  data(api.POST("/v1/productions/{production}/distributions/{distribution}/recipients/{recipient}:resend", { params: { path: { production: d.production!, distribution: d.id!, recipient: r.id! } }, body }));
+const resend = (d: Schemas["Distribution"], r: Recipient, keyOf: KeyOf, body: { email?: string; name?: string }) =>
+  data(api.POST("/v1/productions/{production}/distributions/{distribution}/recipients/{recipient}:resend", { params: { path: { production: d.production!, distribution: d.id!, recipient: r.id! } }, headers: keyOf([r.id, body]), body }));
 
 const another = (d: Schemas["Distribution"]) => (d.mode === "attachment" ? "another mail with their copies" : "another mail with another link; the old link stops opening");
 
 function ResendAsk({ d, r, open, onClose, done }: AskProps & { open: boolean }) {
   return (
     <Ask title={`Send to ${r.name || r.email} again?`} open={open} onClose={onClose} yes="Send 1 mail again"
-      act={async () => {
-        done(await resend(d, r, {}));
+      act={async (keyOf) => {
+        done(await resend(d, r, keyOf, {}));
         toast("good", `On its way to ${r.email} again.`);
       }}>
       <p>{r.email} gets {another(d)}. {r.delivery?.sent_at ? <>The mail before went out <Time at={r.delivery.sent_at} />.</> : "No mail to them has gone out so far."} Nobody else is sent anything.</p>
@@ -219,9 +219,9 @@ function FixAsk({ d, r, onClose, done }: AskProps) {
   const copies = r.items?.total ?? 0;
   return (
     <Ask title="Correct and send again" open onClose={onClose} yes={same ? "Send 1 mail again" : "Correct and send"}
-      act={async () => {
+      act={async (keyOf) => {
         if (!looks) throw new Error(`“${email.trim()}” is no e-mail address.`);
-        const after = await resend(d, r, { email: email.trim() === r.email ? undefined : email.trim(), name: name.trim() === r.name ? undefined : name.trim() });
+        const after = await resend(d, r, keyOf, { email: email.trim() === r.email ? undefined : email.trim(), name: name.trim() === r.name ? undefined : name.trim() });
         done(after);
         toast("good", `On its way to ${after.email}.`);
       }}>

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { Link } from "wouter";
 import { api, data, type Schemas } from "../../api/client";
 import { to } from "../../routes";
-import { Ask, Badge, Button, Card, Loaded, Time, toast } from "../../ui";
+import { Ask, Badge, Button, Card, Loaded, Time, toast, type KeyOf } from "../../ui";
 import { count, number, seconds, span } from "../../words";
 import { useFailures } from "./actions";
 import { Causes, Hurt } from "./causes";
@@ -69,9 +69,9 @@ function Group({ d, g, ran }: { d: D; g: Schemas["FailureGroup"]; ran: () => voi
   const queries = useQueryClient();
   const [ask, setAsk] = useState<keyof typeof acts | "">("");
   const open = (g.open ?? 0) > 0;
-  const act = async (action: string) => {
+  const act = async (action: string, keyOf: KeyOf) => {
     const got = await data(api.POST("/v1/productions/{production}/distributions/{distribution}/failures/{fingerprint}:act", {
-      params: { path: { production: d.production!, distribution: d.id!, fingerprint: g.fingerprint! } }, body: { action },
+      params: { path: { production: d.production!, distribution: d.id!, fingerprint: g.fingerprint! } }, headers: keyOf(action), body: { action },
     }));
     if (got.distribution?.id) queries.setQueryData(distributionKey(d.production!, d.id!), got.distribution);
     toast("good", `${acts[action as keyof typeof acts].done} ${count(got.recipients ?? 0, "person", "people")}.`);
@@ -99,7 +99,7 @@ function Group({ d, g, ran }: { d: D; g: Schemas["FailureGroup"]; ran: () => voi
         <Hurt hits={hurt} more={Math.max(0, (hurt[0]?.kind === "file" ? (g.count ?? 0) : (g.recipients ?? 0)) - hurt.length)} />
       </div>
       {ask && (
-        <Ask title={acts[ask].title} open onClose={() => setAsk("")} yes={acts[ask].yes} look={ask === "retry" ? "main" : "bad"} act={() => act(ask)}>
+        <Ask title={acts[ask].title} open onClose={() => setAsk("")} yes={acts[ask].yes} look={ask === "retry" ? "main" : "bad"} act={(keyOf) => act(ask, keyOf)}>
           <p>{acts[ask].says(count(g.recipients ?? 0, "person", "people"), titleOf(d))}</p>
           {ask === "retry" && !g.retryable && <p className="soft">As it stands this fails again: {sentence(g.example ?? "")}</p>}
         </Ask>

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, data, type Schemas } from "../../api/client";
-import { Ask, Bones, Notice, toast, Trouble } from "../../ui";
+import { Ask, Bones, Notice, toast, Trouble, type KeyOf } from "../../ui";
 import { count, number } from "../../words";
 import { capital, useNames } from "./parts";
 
@@ -38,13 +38,14 @@ export function RetryGroup({ g, onClose }: { g: Schemas["FailureGroup"]; onClose
   const [done, setDone] = useState(0);
   const people = of.data?.reduce((n, p) => n + p.recipients, 0) ?? 0;
   const unseen = (g.distributions ?? 0) - (of.data?.length ?? 0);
-  const act = async () => {
+  const act = async (keyOf: KeyOf) => {
     let n = 0;
     for (const [i, p] of (of.data ?? []).entries()) {
       setDone(i);
       const r = await data(
         api.POST("/v1/productions/{production}/distributions/{distribution}/failures/{fingerprint}:act", {
           params: { path: { production: p.production, distribution: p.distribution, fingerprint: g.fingerprint! } },
+          headers: keyOf(p.distribution),
           body: { action: "retry" },
         }),
       );
