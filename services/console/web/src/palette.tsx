@@ -1,7 +1,7 @@
 import * as RadixDialog from "@radix-ui/react-dialog";
 import { useQuery } from "@tanstack/react-query";
 import { Command } from "cmdk";
-import { useDeferredValue, useEffect, useState } from "react";
+import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { api, data, type Schemas } from "./api/client";
 import { mayOperate, maySend, useSession } from "./api/session";
@@ -9,6 +9,7 @@ import { to } from "./routes";
 import { openPalette, useProduction } from "./shell";
 import { setTheme } from "./theme";
 import { State, Time } from "./ui";
+import { useSettled } from "./ui/settled";
 import { distributionStates, itemStates } from "./words";
 
 /** hitPath is where a search's hit leads: an item, recipient or file to its story, everything else to its distribution. */
@@ -21,7 +22,7 @@ export function Palette() {
   const [, go] = useLocation();
   const session = useSession();
   const production = useProduction();
-  const asked = useDeferredValue(text.trim());
+  const asked = useSettled(text.trim(), 200);
   const found = useQuery({
     queryKey: ["search", asked],
     queryFn: () => data(api.GET("/v1/search", { params: { query: { query: asked, page_size: 12 } } })),
@@ -68,7 +69,7 @@ export function Palette() {
           <Command shouldFilter={false} label="Search and commands" loop>
             <Command.Input value={text} onValueChange={setText} placeholder="A name, an address, a file, an id, or where to go" />
             <Command.List>
-              <Command.Empty>{found.isFetching ? "Looking…" : found.error ? found.error.message : "Nothing is called that."}</Command.Empty>
+              <Command.Empty>{found.isFetching || asked !== text.trim() ? "Looking…" : found.error ? found.error.message : "Nothing is called that."}</Command.Empty>
               {hits.length > 0 && (
                 <Command.Group heading="Found">
                   {hits.map((h) => (

@@ -84,7 +84,7 @@ const actionWords: Record<string, string> = { slack: "Told a chat", webhook: "Ca
 function One({ id }: { id: string }) {
   const acknowledge = useAcknowledge();
   const name = useNames();
-  const alert = useQuery({ queryKey: ["alert", id], queryFn: () => find(id), refetchInterval: every });
+  const alert = useQuery({ queryKey: ["alert", id], queryFn: () => find(id), refetchInterval: (q) => (q.state.data?.state === "resolved" ? 60_000 : every) });
   const rules = useQuery({ queryKey: ["rules"], queryFn: () => data(api.GET("/v1/rules")) });
   return (
     <Loaded query={alert} lines={6}>

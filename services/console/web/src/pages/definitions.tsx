@@ -119,7 +119,7 @@ function Drawn({ d }: { d: Schemas["Definition"] }) {
 /** Step shows what the source says of one step. */
 function Step({ d, step }: { d: Schemas["Definition"]; step: string }) {
   const lines = (d.source ?? "").split("\n");
-  const from = lines.findIndex((l) => new RegExp(`^\\s*- name: *["']?${step}["']?\\s*$`).test(l));
+  const from = lines.findIndex((l) => /^\s*- name: *["']?(.*?)["']?\s*$/.exec(l)?.[1] === step);
   if (from < 0) return null;
   const indent = lines[from]!.indexOf("-");
   let until = from + 1;

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "wouter";
 import { api, data, type Schemas } from "../api/client";
 import { to } from "../routes";
-import { Badge, Button, Card, Empty, Go, Loaded, Notice, PageHead, State } from "../ui";
+import { Badge, Button, Card, Empty, Go, Loaded, Notice, PageHead, State, toast } from "../ui";
 import { count, seconds, severities, span } from "../words";
 import { useAsk } from "./oncall/ask";
 import { useNames, useParams } from "./oncall/parts";
@@ -63,10 +63,16 @@ function Line({ r }: { r: Schemas["Rule"] }) {
   const [ask, asked] = useAsk();
   const name = useNames();
   const put = (disabled: boolean) => data(api.PUT("/v1/rules/{name}", { params: { path: { name: r.name! } }, body: { ...r, disabled, source: undefined, problem: undefined } }));
-  const open = useQuery({ queryKey: ["rule-open", r.name], queryFn: () => openOf(r.name!), enabled: false });
-  const ends = (n: number | undefined) => (n ? `${count(n, "alert of it is open and ends", "alerts of it are open and end")} with it. ` : "");
-  const turn = async () => {
-    const n = r.disabled ? 0 : (await open.refetch()).data;
+  // How many end with it is part of the question: who cannot be told is not asked.
+  const counted = async (then: (open: number) => void) => {
+    try {
+      then(await openOf(r.name!));
+    } catch (e) {
+      toast("bad", `How many alerts of ${r.name} are open could not be read. ${(e as Error).message}`);
+    }
+  };
+  const ends = (n: number) => (n ? `${count(n, "alert of it is open and ends", "alerts of it are open and end")} with it. ` : "");
+  const turn = (n: number) =>
     ask({
       title: r.disabled ? `Switch ${r.name} on?` : `Switch ${r.name} off?`,
       says: r.disabled ? <p>From now on it is looked at every few seconds, and {r.actions?.length ? `${r.actions.map(doing).join(", ")} when it finds something` : "its alerts stand on the page of alerts"}.</p> : <p>{ends(n)}What it would find from now on is told to nobody, until it is switched on again.</p>,
@@ -76,9 +82,7 @@ function Line({ r }: { r: Schemas["Rule"] }) {
       done: `${r.name} is switched ${r.disabled ? "on" : "off"}.`,
       stale: ["rules", "alerts", "overview"],
     });
-  };
-  const remove = async () => {
-    const n = (await open.refetch()).data;
+  const remove = (n: number) =>
     ask({
       title: `Delete ${r.name}?`,
       says: <p>{ends(n)}If one of ours or of the observer's file has this name, that one holds again; else nothing looks for this any more.</p>,
@@ -88,7 +92,6 @@ function Line({ r }: { r: Schemas["Rule"] }) {
       done: `${r.name} is deleted.`,
       stale: ["rules", "alerts", "overview"],
     });
-  };
   return (
     <li data-off={r.disabled || undefined} className="rule">
       <div className="head">
@@ -109,8 +112,8 @@ function Line({ r }: { r: Schemas["Rule"] }) {
       </div>
       <div className="acts">
         <Go to={`${to.rules()}?rule=${r.name}`} size="small">Change or test</Go>
-        <Button size="small" look="quiet" onClick={() => void turn()}>{r.disabled ? "Switch on…" : "Switch off…"}</Button>
-        {!r.source && <Button size="small" look="quiet" onClick={() => void remove()}>Delete…</Button>}
+        <Button size="small" look="quiet" onClick={() => (r.disabled ? turn(0) : void counted(turn))}>{r.disabled ? "Switch on…" : "Switch off…"}</Button>
+        {!r.source && <Button size="small" look="quiet" onClick={() => void counted(remove)}>Delete…</Button>}
       </div>
       {asked}
     </li>
