@@ -126,5 +126,8 @@ export const breakerStates: Record<string, Word> = {
   half_open: word("Being tried", "wait", "One step tries whether it is well again."),
 };
 
+/** capital begins what the server says after a colon elsewhere with a capital letter, as a headline. */
+export const capital = (s: string | undefined) => (s ? s[0]!.toUpperCase() + s.slice(1) : "");
+
 /** sentence makes a sentence of what the server says after a colon elsewhere: a capital letter, and a full stop. */
-export const sentence = (s: string | undefined) => (s ? `${s[0]!.toUpperCase()}${s.slice(1)}${/[.!?…:]$/.test(s) ? "" : "."}` : "");
+export const sentence = (s: string | undefined) => (s ? `${capital(s)}${/[.!?…:]$/.test(s) ? "" : "."}` : "");

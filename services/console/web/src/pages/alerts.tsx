@@ -3,9 +3,9 @@ import { Link } from "wouter";
 import { api, data, type Schemas } from "../api/client";
 import { to } from "../routes";
 import { Button, Card, Empty, Go, Loaded, Notice, PageHead, State, Tabs, Time, toast } from "../ui";
-import { alertStates, count, number, severities } from "../words";
+import { alertStates, capital, count, number, severities } from "../words";
 import { AlertLine } from "./oncall/lines";
-import { capital, every, OfProduction, Pages, useNames, useParams } from "./oncall/parts";
+import { every, OfProduction, Pages, useNames, useParams } from "./oncall/parts";
 import { onWords } from "./rules/write";
 import "./oncall/oncall.css";
 

@@ -5,10 +5,10 @@ import { api, data, type Schemas } from "../api/client";
 import { hitPath } from "../palette";
 import { to } from "../routes";
 import { Button, Card, Empty, Go, Loaded, PageHead, Time } from "../ui";
-import { count, number } from "../words";
+import { capital, count, number } from "../words";
 import { RetryGroup } from "./oncall/retry";
 import { GroupLine } from "./oncall/lines";
-import { capital, every, Fresh, hurts, OfProduction, Pages, useNames, useParams } from "./oncall/parts";
+import { every, Fresh, hurts, OfProduction, Pages, useNames, useParams } from "./oncall/parts";
 import "./oncall/oncall.css";
 
 /** Failures shows what fails alike as one, the most harm first, and acts on all whom it hurts. */

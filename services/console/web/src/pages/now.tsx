@@ -4,10 +4,10 @@ import { api, data, type Schemas } from "../api/client";
 import { hitPath } from "../palette";
 import { to } from "../routes";
 import { Card, Go, Loaded, PageHead, State, Time } from "../ui";
-import { count, distributionStates, number, stateWord } from "../words";
+import { capital, count, distributionStates, number, stateWord } from "../words";
 import { AlertLine, GroupLine } from "./oncall/lines";
 import "./oncall/oncall.css";
-import { capital, every, Fresh, hurts, OfProduction, Told, useNames, useParams } from "./oncall/parts";
+import { every, Fresh, hurts, OfProduction, Told, useNames, useParams } from "./oncall/parts";
 
 /** Now answers first of all whether anything is wrong; what that rests on stands below. */
 export default function Now() {

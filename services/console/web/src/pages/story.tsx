@@ -5,10 +5,10 @@ import { api, data, type Schemas } from "../api/client";
 import { maySend, useSession } from "../api/session";
 import { to } from "../routes";
 import { Ask, Badge, Bones, Button, Card, Copy, Loaded, Notice, PageHead, State, Time, toast, Trouble, type KeyOf } from "../ui";
-import { bytes, count, deliveryStates, distributionStates, itemStates, span, stateWord, stepStates, type Tone } from "../words";
+import { bytes, count, deliveryStates, distributionStates, itemStates, sentence, span, stateWord, stepStates, type Tone } from "../words";
 import { Causes } from "./distribution/causes";
 import { LogLines } from "./distribution/events";
-import { distributionKey, sentence, titleOf, unitSaid } from "./distribution/said";
+import { distributionKey, titleOf, unitSaid } from "./distribution/said";
 import { apiSource } from "./distribution/sheet";
 import "./distribution/distribution.css";
 

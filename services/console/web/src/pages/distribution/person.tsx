@@ -5,9 +5,9 @@ import { api, data, type Schemas } from "../../api/client";
 import { maySend, useSession } from "../../api/session";
 import { to } from "../../routes";
 import { Ask, Badge, Button, Copy, Dialog, Field, Input, Notice, State, Time, toast, Trouble, type KeyOf } from "../../ui";
-import { accessStates, bytes, count, deliveryStates, itemStates, stateWord, stepStates } from "../../words";
+import { accessStates, bytes, count, deliveryStates, itemStates, sentence, stateWord, stepStates } from "../../words";
 import { Glyph } from "./glyph";
-import { deliverySaid, sentence } from "./said";
+import { deliverySaid } from "./said";
 import { apiSource, type Item, type Recipient, type Sheet } from "./sheet";
 
 /** mostCopies is how many of somebody's copies are read at once when their panel is open. */

@@ -1,7 +1,6 @@
 // What a distribution, its people and its events are, in sentences.
 import { type Schemas } from "../../api/client";
-import { count, deliveryStates, itemStates, number, seconds, span, stateWord } from "../../words";
-import { capital } from "./sheet";
+import { capital, count, deliveryStates, distributionStates, itemStates, number, seconds, sentence, span, stateWord } from "../../words";
 
 /** distributionKey is under what a distribution is kept for all pages; its stream writes there. */
 export const distributionKey = (production: string, distribution: string) => ["distribution", production, distribution];
@@ -9,9 +8,6 @@ export const distributionKey = (production: string, distribution: string) => ["d
 export const titleOf = (d: Schemas["Distribution"]) => d.title || d.files?.[0]?.name || d.id || "";
 
 export const modes: Record<string, string> = { attachment: "Attached to the mail", link: "By link", drive: "By Google Drive" };
-
-/** sentence makes one of a clause: a capital first, a full stop last. */
-export const sentence = (s: string) => capital(/[.!?]$/.test(s) ? s : `${s}.`);
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
@@ -141,7 +137,7 @@ export function eventSaid(e: Schemas["Event"], what: string): string {
     case "cancelled":
       return `What had not ended of ${what} is cancelled.`;
     case "ended":
-      return `It ended: ${(e.state ?? "").replaceAll("_", " ")}.`;
+      return `It ended: ${stateWord(distributionStates, e.state).text.toLowerCase()}.`;
     case "attempt":
       break;
     default:

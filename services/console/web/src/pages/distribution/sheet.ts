@@ -1,4 +1,5 @@
 import { api, data, type Schemas } from "../../api/client";
+import { sentence } from "../../words";
 
 export type Recipient = Schemas["Recipient"];
 export type Item = Schemas["Item"];
@@ -289,11 +290,9 @@ export class Sheet {
 
 /** itemNote says of a copy what its state alone does not: only of what stays as it is, since it is not asked for again and again. */
 function itemNote(item: Item): string {
-  if (item.state === "failed" || item.state === "cancelled") return item.error?.message ? capital(item.error.message.replace(/\.?$/, ".")) : "It is not known why.";
+  if (item.state === "failed" || item.state === "cancelled") return item.error?.message ? sentence(item.error.message) : "It is not known why.";
   return "";
 }
-
-export const capital = (s: string) => s.charAt(0).toUpperCase() + s.slice(1);
 
 /** personNumber is the number of a recipient "<distribution>.r7", counted from 0. */
 export function personNumber(id: string | undefined): number | undefined {

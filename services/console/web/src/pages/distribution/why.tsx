@@ -4,10 +4,10 @@ import { Link } from "wouter";
 import { api, data, type Schemas } from "../../api/client";
 import { to } from "../../routes";
 import { Ask, Badge, Button, Card, Loaded, Time, toast, type KeyOf } from "../../ui";
-import { count, number, seconds, span } from "../../words";
+import { count, number, seconds, sentence, span } from "../../words";
 import { useFailures } from "./actions";
 import { Causes, Hurt } from "./causes";
-import { distributionKey, sentence, titleOf } from "./said";
+import { distributionKey, titleOf } from "./said";
 import { useExpectation } from "./standing";
 
 type D = Schemas["Distribution"];

@@ -3,7 +3,7 @@ import { Link } from "wouter";
 import type { Schemas } from "../../api/client";
 import { to } from "../../routes";
 import { State, Time } from "../../ui";
-import { alertStates, count, number, severities } from "../../words";
+import { alertStates, capital, count, number, severities } from "../../words";
 import { hurts, useNames } from "./parts";
 
 /** AlertLine is an alert in a list: what it is called, whether somebody has it, since when. */
@@ -34,7 +34,7 @@ export function GroupLine({ g, acts, children }: { g: Schemas["FailureGroup"]; a
   return (
     <li id={`f-${g.fingerprint}`}>
       <div className="head">
-        <Link href={`${to.failures()}?group=${g.fingerprint}`} className="title">{sentence(g.signature || g.example || g.code)}</Link>
+        <Link href={`${to.failures()}?group=${g.fingerprint}`} className="title">{capital(g.signature || g.example || g.code)}</Link>
         <span className="number soft">{g.open ? `${count(g.open, "failure")} open` : "over"}</span>
       </div>
       <p className="words">{g.summary}</p>
@@ -49,5 +49,3 @@ export function GroupLine({ g, acts, children }: { g: Schemas["FailureGroup"]; a
     </li>
   );
 }
-
-const sentence = (s: string | undefined) => (s ? s[0]!.toUpperCase() + s.slice(1) : "");

@@ -57,9 +57,6 @@ export function Told({ text }: { text: string | undefined }) {
   );
 }
 
-/** capital begins a sentence of the server of the server with a capital letter, as a headline. */
-export const capital = (s: string | undefined) => (s ? s[0]!.toUpperCase() + s.slice(1) : "");
-
 /** OfProduction chooses of which production a page tells; the choice stands in the address. */
 export function OfProduction() {
   const [param, set] = useParams();

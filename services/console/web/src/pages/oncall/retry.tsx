@@ -2,8 +2,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, data, type Schemas } from "../../api/client";
 import { Ask, Bones, Notice, toast, Trouble, type KeyOf } from "../../ui";
-import { count, number } from "../../words";
-import { capital, useNames } from "./parts";
+import { capital, count, number } from "../../words";
+import { useNames } from "./parts";
 
 interface Part {
   production: string;

@@ -2,9 +2,9 @@ import { useQuery } from "@tanstack/react-query";
 import { api, data, type Schemas } from "../../api/client";
 import { useProduction } from "../../shell";
 import { Button, Card, Loaded, State, Time } from "../../ui";
-import { breakerStates, count, number } from "../../words";
+import { breakerStates, capital, count, number } from "../../words";
 import { useAsk } from "../oncall/ask";
-import { capital, every, useNames, useParams } from "../oncall/parts";
+import { every, useNames, useParams } from "../oncall/parts";
 import { lets, type Scope } from "./limits";
 
 export const listResources = async (scope: Scope) =>

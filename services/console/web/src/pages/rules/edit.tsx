@@ -6,8 +6,8 @@ import { useProductions } from "../../app";
 import { to } from "../../routes";
 import { Button, Card, Choice, Field, Go, Input, Notice, PageHead, State, toast, Trouble } from "../../ui";
 import { Editor, problemsOf } from "../../ui/code";
-import { count, severities } from "../../words";
-import { capital, useNames } from "../oncall/parts";
+import { capital, count, severities } from "../../words";
+import { useNames } from "../oncall/parts";
 import { Actions } from "./actions";
 import { duration, onWords, time, type On } from "./write";
 
