@@ -15,6 +15,8 @@ export interface GraphNode {
   notes?: string[];
   /** Drawn dashed: the rest goes on without it. */
   optional?: boolean;
+  /** How many of it are in which state, as a bar along its lower edge; what has no tone is left empty. */
+  shares?: [Tone | undefined, number][];
 }
 
 /** From, to, and what the arrow says when it is pointed at. */
@@ -35,8 +37,8 @@ export function Graph(p: { label: string; nodes: GraphNode[]; edges: GraphEdge[]
     watch.observe(frame.current!);
     return () => watch.disconnect();
   }, []);
-  // Drawn anew when what is drawn is another, not whenever a page has fetched the same again.
-  const key = JSON.stringify([p.nodes, p.edges]);
+  // Laid out anew when its boxes and arrows are others, not whenever a page has fetched the same again.
+  const key = JSON.stringify([p.nodes.map((n) => n.id), p.edges]);
   const plan = useMemo(() => layOut(p.nodes.map((n) => n.id), p.edges.map(([a, b]) => [a, b])), [key]);
   const lines = (n: GraphNode) => 1 + (n.sub ? 1 : 0) + (n.scope ? 1 : 0) + (n.notes?.length ?? 0);
   const height = 18 + Math.max(...p.nodes.map(lines), 1) * box.line;
@@ -112,16 +114,33 @@ export function Graph(p: { label: string; nodes: GraphNode[]; edges: GraphEdge[]
                 : { role: "img", "aria-label": [n.label, ...more, n.optional && "optional"].filter(Boolean).join(", ") })}
             >
               {!choose && <title>{[n.label, ...more, n.optional && "optional: the rest goes on without it"].filter(Boolean).join("\n")}</title>}
-              <rect x={x - box.width / 2} y={y - height / 2} width={box.width} height={height} rx="7" />
+              <rect className="frame" x={x - box.width / 2} y={y - height / 2} width={box.width} height={height} rx="7" />
               <text x={x - box.width / 2 + 12} y={top} className="name">{`${cut(n.label, 20)} `}</text>
               {more.map((t, i) => (
                 <text key={i} x={x - box.width / 2 + 12} y={top + (i + 1) * box.line} className={i === 0 && n.sub ? "sub code" : "sub"}>{`${cut(t, i === 0 && n.sub ? 20 : 25)} `}</text>
               ))}
+              {n.shares && <Shares of={n.shares} x={x - box.width / 2 + 8} y={y + height / 2 - 7} width={box.width - 16} />}
             </g>
           );
         })}
       </svg>
     </div>
+  );
+}
+
+/** Shares are parts of a whole, side by side. */
+function Shares({ of, x, y, width }: { of: [Tone | undefined, number][]; x: number; y: number; width: number }) {
+  const total = of.reduce((sum, [, n]) => sum + n, 0);
+  let at = x;
+  return (
+    <>
+      <rect className="track" x={x} y={y} width={width} height={4} rx={2} />
+      {of.map(([tone, n], i) => {
+        const from = at;
+        at += total ? (n / total) * width : 0;
+        return tone && n > 0 && <rect key={i} className="part" data-tone={tone} x={from} y={y} width={Math.max(1.5, at - from)} height={4} />;
+      })}
+    </>
   );
 }
 

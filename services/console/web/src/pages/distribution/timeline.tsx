@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import type { Schemas } from "../../api/client";
 import { Empty, Loaded } from "../../ui";
 import { count, number, span } from "../../words";
-import { scopeSaid, type Step } from "./graph";
+import { scopeSaid, type Step } from "./dot";
 import { clockTime } from "./said";
 import { apiSource, type Item } from "./sheet";
 
