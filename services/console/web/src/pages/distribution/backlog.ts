@@ -46,6 +46,8 @@ export class Backlog {
   version = 0;
   error: Error | undefined;
   busy = false;
+  /** News were asked for while something else was read: they are read after it, or nobody would ask again. */
+  private missed = false;
   private wide: number;
   private readonly listeners = new Set<() => void>();
 
@@ -94,9 +96,13 @@ export class Backlog {
   /** newer reads what came since. */
   async newer() {
     const newest = this.events[0]?.id;
-    if (!newest) return this.older();
+    if (!newest && !this.complete) return this.older();
+    if (this.busy) {
+      this.missed = true;
+      return;
+    }
     await this.alone(async () => {
-      let after = newest;
+      let after = newest ?? "";
       for (;;) {
         const page = await this.read(after, pageMost);
         if (page.events.length > 0) {
@@ -141,6 +147,10 @@ export class Backlog {
     } finally {
       this.busy = false;
       this.tell();
+    }
+    if (this.missed && !this.error) {
+      this.missed = false;
+      await this.newer();
     }
   }
 

@@ -53,6 +53,8 @@ export class Sheet {
   version = 0;
   private readonly cells: Uint8Array;
   private readonly notes = new Map<number, string>();
+  /** People who changed since their copies were read: of two copies that changed places their counts tell nothing. */
+  private readonly stale = new Set<number>();
   private readonly noteTexts = new Map<string, string>();
   private readonly listeners = new Set<() => void>();
   private seen: [number, number] = [0, 0];
@@ -161,6 +163,8 @@ export class Sheet {
     this.asked = false;
     await this.alone(async () => {
       if (again) {
+        // Some were not laid out yet when everybody was read.
+        if (this.known < this.total) await this.readPeople(this.known, pageMost);
         await this.readPeople(from, Math.max(1, to - from));
         if (to - from < this.known) {
           if (this.next >= this.known) this.next = 0;
@@ -207,10 +211,15 @@ export class Sheet {
     if (before && JSON.stringify(before) === JSON.stringify(r)) return;
     this.people[n] = r;
     const alike = countNames.findIndex((name) => (r.items?.[name] ?? 0) === this.files);
-    if (alike < 0) return;
+    if (alike < 0) {
+      if (before) this.stale.add(n);
+      return;
+    }
+    this.stale.delete(n);
     for (let f = 0; f < this.files; f++) {
       const at = f * this.total + n;
-      if (this.cells[at] !== alike + 1) this.notes.delete(at);
+      // What failed again may have failed otherwise.
+      if (this.cells[at] !== alike + 1 || alike + 1 === failed) this.notes.delete(at);
       this.cells[at] = alike + 1;
     }
   }
@@ -219,6 +228,7 @@ export class Sheet {
   private differs(n: number): boolean {
     const counts = this.people[n]?.items;
     if (!counts) return false;
+    if (this.stale.has(n)) return true;
     const here = new Array<number>(itemStateNames.length).fill(0);
     for (let f = 0; f < this.files; f++) {
       const at = f * this.total + n;
@@ -249,12 +259,14 @@ export class Sheet {
       last = n;
     }
     if (begin >= 0) spans.push([begin, last + 1]);
-    for (const [a, b] of spans)
+    for (const [a, b] of spans) {
       for (let f = 0; f < this.files; f++)
         for (let n = a; n < b; n += pageMost) {
           if (this.closed) return;
           await this.readItems(f, n, Math.min(pageMost, b - n));
         }
+      for (let n = a; n < b; n++) this.stale.delete(n);
+    }
   }
 
   private async readItems(file: number, person: number, most: number) {
