@@ -170,8 +170,10 @@ func (a *answer) WriteHeader(status int) {
 		a.status = status
 		h := a.Header()
 		h.Set("Cache-Control", "no-store, private")
+		h.Set("Vary", "Accept, Authorization, Cookie")
 		if a.keep && status == http.StatusOK {
 			h.Set("Cache-Control", "public, max-age=31536000, immutable")
+			h.Set("Vary", "Accept-Encoding") // a cache in between must not give gzip to who cannot read it
 		}
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -181,7 +183,6 @@ func (a *answer) WriteHeader(status int) {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 		h.Set("Content-Security-Policy", a.csp)
-		h.Set("Vary", "Accept, Authorization, Cookie")
 		if h.Get("Content-Disposition") == "" {
 			h.Set("Content-Disposition", "inline")
 		}

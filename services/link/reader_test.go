@@ -31,8 +31,8 @@ func TestReader(t *testing.T) {
 		"wasm/openjpeg.wasm": "application/wasm", "cmaps/UniJIS-UTF16-H.bcmap": "application/octet-stream",
 	} {
 		got := stranger.do("GET", origin+base+"/"+name, "")
-		if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != kind || !strings.Contains(got.Header.Get("Cache-Control"), "immutable") {
-			t.Errorf("%s: got %d %q %q", name, got.StatusCode, got.Header.Get("Content-Type"), got.Header.Get("Cache-Control"))
+		if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != kind || !strings.Contains(got.Header.Get("Cache-Control"), "immutable") || got.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%s: got %d %q %q, Vary %q", name, got.StatusCode, got.Header.Get("Content-Type"), got.Header.Get("Cache-Control"), got.Header.Get("Vary"))
 		}
 	}
 	for _, address := range []string{document + "/read", origin + "/reader/0000/reader.js", origin + base + "/../../page.go", origin + base + "/none.js"} {
