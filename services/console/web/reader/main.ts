@@ -33,6 +33,36 @@ function say(heading: string, text: string) {
   by("busy").hidden = true;
 }
 
+/** Headings of what the server says; its sentences are its own. */
+const headings: Record<string, string> = {
+  SESSION_ENDED: "Your documents are closed",
+  LINK_REVOKED: "This link was taken back",
+  LINK_EXPIRED: "This link has expired",
+  NOT_FOUND: "Nothing here",
+};
+
+let telling = false;
+
+/** trouble asks the server why what was fetched did not come, and tells that; a document that it still gives is not asked for whole. */
+async function trouble(otherwise: () => void) {
+  if (telling) return;
+  telling = true;
+  try {
+    if ((await fetch(source, { method: "HEAD" })).ok) {
+      telling = false;
+      return otherwise();
+    }
+    const answer = await fetch(source, { headers: { Accept: "application/json" } });
+    const { code, message } = ((await answer.json()) as { error: { code: string; message: string } }).error;
+    say(headings[code] ?? "Not available right now", message);
+  } catch {
+    telling = false;
+    say("The document does not come", "The server cannot be reached. Check whether you are online, and load this page again.");
+  }
+}
+
+const busyNoMore = () => void (by("busy").hidden = true);
+
 function shown(total: number) {
   const field = by<HTMLInputElement>("page");
   by("total").textContent = String(total);
@@ -99,7 +129,10 @@ addEventListener("resize", () => {
 bus.on("pagesinit", () => {
   viewer.currentScaleValue = innerWidth < 900 ? "page-width" : "auto";
 });
-bus.on("pagerendered", () => (by("busy").hidden = true));
+bus.on("pagerendered", (e: { error?: unknown }) => {
+  busyNoMore();
+  if (e.error) void trouble(busyNoMore);
+});
 
 const loading = getDocument({
   url: source,
@@ -133,13 +166,17 @@ lock.addEventListener("cancel", (e) => e.preventDefault());
 try {
   const pdf: PDFDocumentProxy = await loading.promise;
   lock.close();
+  // The viewer says to nobody that a page did not come.
+  const getPage = pdf.getPage.bind(pdf);
+  pdf.getPage = (n) => {
+    const page = getPage(n);
+    page.catch(() => trouble(busyNoMore));
+    return page;
+  };
   viewer.setDocument(pdf);
   links.setDocument(pdf);
   shown(pdf.numPages);
-} catch (e) {
+} catch {
   lock.close();
-  const status = (e as { status?: number }).status;
-  if (status === 401 || status === 404 || status === 410)
-    say("Your documents are closed", "To keep them safe, they stay open for a short while only, or the sender has taken them back. Open the link from your e-mail again.");
-  else say("This document could not be shown here", "Open it in your device's own viewer instead, with the button above.");
+  await trouble(() => say("This document could not be shown here", "Open it in your device's own viewer instead, with the button above."));
 }
