@@ -144,13 +144,13 @@ gen-check: workspace ## is proto/gen what the contracts say?
 	go test ./proto/gensum
 
 .PHONY: web
-web: $(WEB)/node_modules/.package-lock.json ## build the console's files (npm), which are committed
+web: $(WEB)/node_modules/.package-lock.json ## build the console's and the reader's files (npm), which are committed
 	npm --prefix $(WEB) run types
 	npm --prefix $(WEB) run build
 
 .PHONY: web-check
-web-check: web ## are the console's committed files what its source makes?
-	@git diff --exit-code --stat -- $(WEB)/dist $(WEB)/src/api/schema.d.ts || { echo "the console's built files are not those of its source: make web, and commit them" >&2; exit 1; }
+web-check: web ## are these committed files what their source makes?
+	@git diff --exit-code --stat -- $(WEB)/dist services/link/reader $(WEB)/src/api/schema.d.ts || { echo "the console's or the reader's built files are not those of their source: make web, and commit them" >&2; exit 1; }
 
 .PHONY: web-test
 web-test: build $(WEBTEST)/node_modules/.package-lock.json ## the console in a browser: every page at three widths, light and dark; 10,000 items for 10 minutes (FILIGREE_SCREENSHOTS; 20 min)
