@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -9,10 +10,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
 	"github.com/filigreehq/filigree/services/gateway"
 )
 
@@ -126,6 +129,29 @@ func TestQueryParametersArePassedOnOrRefused(t *testing.T) {
 		})
 	}
 	refused(t, w.call(http.MethodPost, "/v1/productions/red/distributions?title=x", coordinator, "{}"), http.StatusBadRequest, "INVALID")
+}
+
+// A worker's name has slashes in it.
+func TestAWorkerIsNamedByThePath(t *testing.T) {
+	control := &drained{}
+	w := newWorld(t, func(_ *gateway.Config, deps *gateway.Deps) { deps.Control = control })
+	for _, path := range []string{"email@mail-1%2F7%2Fabcd", "email@mail-1/7/abcd"} {
+		control.worker = ""
+		a := w.call(http.MethodPost, "/v1/workers/"+path+":drain", admin, "")
+		if a.status != http.StatusOK || control.worker != "email@mail-1/7/abcd" {
+			t.Errorf("%s: got %d %s, and %q was drained", path, a.status, a.body, control.worker)
+		}
+	}
+}
+
+type drained struct {
+	controlv1.ControlServiceClient
+	worker string
+}
+
+func (d *drained) DrainWorker(_ context.Context, req *controlv1.DrainWorkerRequest, _ ...grpc.CallOption) (*controlv1.DrainWorkerResponse, error) {
+	d.worker = req.GetWorker()
+	return &controlv1.DrainWorkerResponse{Worker: &controlv1.Worker{Name: d.worker}}, nil
 }
 
 func TestAddressesThatAreNotThereAreRefusedInTheOneForm(t *testing.T) {

@@ -44,7 +44,7 @@ type route struct {
 // routes are all addresses of the API by method and path.
 type routes map[string]route
 
-var pathVariable = regexp.MustCompile(`\{([a-z0-9_]+)(=\*)?\}`)
+var pathVariable = regexp.MustCompile(`\{([a-z0-9_]+)(=\*\*?)?\}`)
 
 // declaredRoutes reads them from the HTTP rules of the protos.
 func declaredRoutes() (routes, error) {

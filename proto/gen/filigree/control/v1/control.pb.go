@@ -3538,16 +3538,16 @@ const file_filigree_control_v1_control_proto_rawDesc = "" +
 	"\bresource\x18\x01 \x01(\v2\x1d.filigree.control.v1.ResourceR\bresource\"<\n" +
 	"\x1bDeleteStudioResourceRequest\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x180R\x04name\"\x1e\n" +
-	"\x1cDeleteStudioResourceResponse2\xce \n" +
+	"\x1cDeleteStudioResourceResponse2\xd4 \n" +
 	"\x0eControlService\x12\x86\x01\n" +
 	"\rListFunctions\x12).filigree.control.v1.ListFunctionsRequest\x1a*.filigree.control.v1.ListFunctionsResponse\"\x1e\xea\xe0\x18\x05\n" +
 	"\x03\x01\x02\x03\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/functions\x12}\n" +
 	"\vListWorkers\x12'.filigree.control.v1.ListWorkersRequest\x1a(.filigree.control.v1.ListWorkersResponse\"\x1b\xea\xe0\x18\x04\n" +
-	"\x02\x02\x03\x82\xd3\xe4\x93\x02\r\x12\v/v1/workers\x12\x97\x01\n" +
-	"\vDrainWorker\x12'.filigree.control.v1.DrainWorkerRequest\x1a(.filigree.control.v1.DrainWorkerResponse\"5\xea\xe0\x18\x04\n" +
-	"\x02\x02\x03\x82\xd3\xe4\x93\x02':\x01*b\x06worker\"\x1a/v1/workers/{worker}:drain\x12\x9f\x01\n" +
-	"\rUndrainWorker\x12).filigree.control.v1.UndrainWorkerRequest\x1a*.filigree.control.v1.UndrainWorkerResponse\"7\xea\xe0\x18\x04\n" +
-	"\x02\x02\x03\x82\xd3\xe4\x93\x02):\x01*b\x06worker\"\x1c/v1/workers/{worker}:undrain\x12\x99\x01\n" +
+	"\x02\x02\x03\x82\xd3\xe4\x93\x02\r\x12\v/v1/workers\x12\x9a\x01\n" +
+	"\vDrainWorker\x12'.filigree.control.v1.DrainWorkerRequest\x1a(.filigree.control.v1.DrainWorkerResponse\"8\xea\xe0\x18\x04\n" +
+	"\x02\x02\x03\x82\xd3\xe4\x93\x02*:\x01*b\x06worker\"\x1d/v1/workers/{worker=**}:drain\x12\xa2\x01\n" +
+	"\rUndrainWorker\x12).filigree.control.v1.UndrainWorkerRequest\x1a*.filigree.control.v1.UndrainWorkerResponse\":\xea\xe0\x18\x04\n" +
+	"\x02\x02\x03\x82\xd3\xe4\x93\x02,:\x01*b\x06worker\"\x1f/v1/workers/{worker=**}:undrain\x12\x99\x01\n" +
 	"\rPauseFunction\x12).filigree.control.v1.PauseFunctionRequest\x1a*.filigree.control.v1.PauseFunctionResponse\"1\xea\xe0\x18\x04\n" +
 	"\x02\x02\x03\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/functions/{function}:pause\x12\x9d\x01\n" +
 	"\x0eResumeFunction\x12*.filigree.control.v1.ResumeFunctionRequest\x1a+.filigree.control.v1.ResumeFunctionResponse\"2\xea\xe0\x18\x04\n" +

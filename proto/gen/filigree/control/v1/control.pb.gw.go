@@ -1175,7 +1175,7 @@ func RegisterControlServiceHandlerServer(ctx context.Context, mux *runtime.Serve
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/filigree.control.v1.ControlService/DrainWorker", runtime.WithHTTPPathPattern("/v1/workers/{worker}:drain"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/filigree.control.v1.ControlService/DrainWorker", runtime.WithHTTPPathPattern("/v1/workers/{worker=**}:drain"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1195,7 +1195,7 @@ func RegisterControlServiceHandlerServer(ctx context.Context, mux *runtime.Serve
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/filigree.control.v1.ControlService/UndrainWorker", runtime.WithHTTPPathPattern("/v1/workers/{worker}:undrain"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/filigree.control.v1.ControlService/UndrainWorker", runtime.WithHTTPPathPattern("/v1/workers/{worker=**}:undrain"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1727,7 +1727,7 @@ func RegisterControlServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/filigree.control.v1.ControlService/DrainWorker", runtime.WithHTTPPathPattern("/v1/workers/{worker}:drain"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/filigree.control.v1.ControlService/DrainWorker", runtime.WithHTTPPathPattern("/v1/workers/{worker=**}:drain"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1744,7 +1744,7 @@ func RegisterControlServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/filigree.control.v1.ControlService/UndrainWorker", runtime.WithHTTPPathPattern("/v1/workers/{worker}:undrain"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/filigree.control.v1.ControlService/UndrainWorker", runtime.WithHTTPPathPattern("/v1/workers/{worker=**}:undrain"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -2227,8 +2227,8 @@ func (m response_ControlService_ResetStudioResource_0) XXX_ResponseBody() interf
 var (
 	pattern_ControlService_ListFunctions_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "functions"}, ""))
 	pattern_ControlService_ListWorkers_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "workers"}, ""))
-	pattern_ControlService_DrainWorker_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "workers", "worker"}, "drain"))
-	pattern_ControlService_UndrainWorker_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "workers", "worker"}, "undrain"))
+	pattern_ControlService_DrainWorker_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 3, 0, 4, 1, 5, 2}, []string{"v1", "workers", "worker"}, "drain"))
+	pattern_ControlService_UndrainWorker_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 3, 0, 4, 1, 5, 2}, []string{"v1", "workers", "worker"}, "undrain"))
 	pattern_ControlService_PauseFunction_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "functions", "function"}, "pause"))
 	pattern_ControlService_ResumeFunction_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "functions", "function"}, "resume"))
 	pattern_ControlService_PauseProduction_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "productions", "production"}, "pause"))
