@@ -45,8 +45,8 @@ func TestTenThousand(t *testing.T) {
 	all := tenThousand()
 	began := time.Now()
 	groups := fingerprint.Groups(all, nil)
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %v, want less than a second on a quiet machine", took)
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v, want less than a second on a quiet machine, and 20 on any", took)
 	} else {
 		t.Logf("10,000 failures in %v", took)
 	}
