@@ -41,8 +41,13 @@ func As(ctx context.Context, p *accessv1.Principal) (context.Context, error) {
 	return metadata.NewOutgoingContext(ctx, md), nil
 }
 
-// MayActIn reports whether p may act in production.
-func MayActIn(p *accessv1.Principal, production string) bool {
+// MayActIn reports whether the caller of the call being served may act in production.
+func MayActIn(ctx context.Context, production string) bool {
+	return Admits(PrincipalFrom(ctx), production)
+}
+
+// Admits reports whether p may act in production.
+func Admits(p *accessv1.Principal, production string) bool {
 	return p.GetRole() == accessv1.Role_ROLE_SERVICE ||
 		slices.Contains(p.GetProductions(), "*") || slices.Contains(p.GetProductions(), production)
 }

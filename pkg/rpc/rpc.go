@@ -189,7 +189,7 @@ func check(p *accessv1.Principal, method string, req any) error {
 		if !ok {
 			return fmt.Errorf("%s is declared to act in a production and its request names none", method)
 		}
-		if !MayActIn(p, production) {
+		if !Admits(p, production) {
 			return UnknownProduction(production)
 		}
 	}

@@ -154,7 +154,7 @@ func credentials(ctx context.Context, safe store.Safe) ([]*credentialv1.Credenti
 
 // studioWide refuses callers whose token is for certain productions only.
 func studioWide(ctx context.Context) error {
-	if rpc.MayActIn(rpc.PrincipalFrom(ctx), everywhere) {
+	if rpc.MayActIn(ctx, everywhere) {
 		return nil
 	}
 	return fault.New(fault.Denied, "STUDIO_NOT_YOURS", "this token may act in certain productions only; what belongs to the whole studio takes a token for all productions (*)")

@@ -29,7 +29,7 @@ func (s *Server) CreateProduction(ctx context.Context, req *directoryv1.CreatePr
 	if id == "" {
 		return nil, fault.New(fault.Invalid, "PRODUCTION_ID_MISSING", "no id can be made from the name %q: give one, of lower-case letters, digits and dashes", name)
 	}
-	if !rpc.MayActIn(rpc.PrincipalFrom(ctx), id) {
+	if !rpc.MayActIn(ctx, id) {
 		return nil, fault.New(fault.Denied, "PRODUCTION_NOT_YOURS", "this token may act in certain productions only, and %q is not one of them; creating it takes a token for all productions (*)", id)
 	}
 	p, err := s.createProduction(ctx, id, name, store.Settings{OpenRestricted: req.GetOpenRestricted()})

@@ -125,7 +125,7 @@ func (s *Server) tenant(ctx context.Context, production string) (store.Tenant, s
 }
 
 func grantOf(p *accessv1.Principal) store.Grant {
-	return store.Grant{All: rpc.MayActIn(p, "*"), Productions: p.GetProductions()}
+	return store.Grant{All: rpc.Admits(p, "*"), Productions: p.GetProductions()}
 }
 
 // answer makes the store's errors about a production what callers are told.

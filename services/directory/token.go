@@ -62,9 +62,8 @@ func (s *Server) CreateToken(ctx context.Context, req *directoryv1.CreateTokenRe
 
 // within refuses to make what for productions that the caller of ctx may not act in.
 func (s *Server) within(ctx context.Context, productions []string, what string) error {
-	caller := rpc.PrincipalFrom(ctx)
 	for _, p := range productions {
-		if p == everywhere && !rpc.MayActIn(caller, everywhere) {
+		if p == everywhere && !rpc.MayActIn(ctx, everywhere) {
 			return fault.New(fault.Denied, "TOKEN_TOO_WIDE", "%s for all productions (*) can be made with a token for all productions only", what)
 		}
 		if p == everywhere {

@@ -54,7 +54,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, params map[strin
 func (s *Server) store(w http.ResponseWriter, r *http.Request, production string) (*filev1.File, error) {
 	c := callFrom(r.Context())
 	// The file service says the same; saying it here spares the client sending a file for nothing.
-	if !rpc.MayActIn(c.principal, production) {
+	if !rpc.Admits(c.principal, production) {
 		return nil, rpc.UnknownProduction(production)
 	}
 	name, err := nameInQuery(r.URL)

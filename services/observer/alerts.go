@@ -35,7 +35,7 @@ func mayRule(ctx context.Context, r rule.Rule) error {
 		productions = append(productions, "*")
 	}
 	for _, p := range productions {
-		if !mayActIn(ctx, p) {
+		if !rpc.MayActIn(ctx, p) {
 			return fault.New(fault.Denied, "RULE_NOT_YOURS", "rule %s is about productions that you may not act in; name yours in productions", r.Name)
 		}
 	}
@@ -216,7 +216,7 @@ func (s *Server) TestRule(ctx context.Context, req *observerv1.TestRuleRequest) 
 	}
 	resp := &observerv1.TestRuleResponse{}
 	for _, ch := range changes {
-		if mayActIn(ctx, ch.Production) || ch.Production == "" {
+		if rpc.MayActIn(ctx, ch.Production) || ch.Production == "" {
 			resp.Alerts = append(resp.Alerts, alertView(&kept{Alert: ch.Alert}))
 		}
 	}
@@ -253,7 +253,7 @@ func (s *Server) openAlerts(ctx context.Context, fits func(*kept) bool) []*obser
 	defer v.mu.Unlock()
 	var all []*kept
 	for _, k := range v.alerts {
-		seen := k.Production != "" && mayActIn(ctx, k.Production) || k.Production == "" && studio
+		seen := k.Production != "" && rpc.MayActIn(ctx, k.Production) || k.Production == "" && studio
 		if seen && fits(k) {
 			all = append(all, k)
 		}
@@ -282,7 +282,7 @@ func (s *Server) AcknowledgeAlert(ctx context.Context, req *observerv1.Acknowled
 	v := s.vigil
 	v.mu.Lock()
 	k := v.alerts[req.GetAlert()]
-	if k == nil || k.Production != "" && !mayActIn(ctx, k.Production) {
+	if k == nil || k.Production != "" && !rpc.MayActIn(ctx, k.Production) {
 		v.mu.Unlock()
 		return nil, fault.New(fault.NotFound, "ALERT_UNKNOWN", "there is no alert %s", req.GetAlert())
 	}

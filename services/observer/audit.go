@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/rpc"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	"github.com/filigreehq/filigree/services/observer/internal/archive"
 	"github.com/filigreehq/filigree/services/observer/internal/audit"
@@ -89,7 +90,7 @@ func (s *Server) ListAudit(ctx context.Context, req *observerv1.ListAuditRequest
 	resp := &observerv1.ListAuditResponse{}
 	most := pageSize(req.GetPageSize())
 	err := s.auditBackwards(ctx, before, func(l *audit.Line) bool {
-		if !mayActIn(ctx, l.Production) || !asked(req, l) {
+		if !rpc.MayActIn(ctx, l.Production) || !asked(req, l) {
 			return true
 		}
 		if len(resp.GetLines()) == most {

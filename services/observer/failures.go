@@ -24,7 +24,7 @@ const (
 
 // ListFailures implements observerv1.ObserverServiceServer.
 func (s *Server) ListFailures(ctx context.Context, req *observerv1.ListFailuresRequest) (*observerv1.ListFailuresResponse, error) {
-	if req.GetProduction() != "" && !mayActIn(ctx, req.GetProduction()) {
+	if req.GetProduction() != "" && !rpc.MayActIn(ctx, req.GetProduction()) {
 		return nil, rpc.UnknownProduction(req.GetProduction())
 	}
 	from := 0
@@ -122,7 +122,7 @@ func (s *Server) attemptsSince(ctx context.Context, l *look, production string, 
 	}
 	all := slices.Clone(also) // id, production
 	for _, b := range slices.Concat(l.open, ended) {
-		if mayActIn(ctx, b.Production) && (production == "" || b.Production == production) && (b.Failed > 0 || b.Retrying > 0) {
+		if rpc.MayActIn(ctx, b.Production) && (production == "" || b.Production == production) && (b.Failed > 0 || b.Retrying > 0) {
 			all = append(all, [2]string{b.ID, b.Production})
 		}
 	}
@@ -161,7 +161,7 @@ func (s *Server) attemptsSince(ctx context.Context, l *look, production string, 
 // changesBefore is what changed lately, which may be why something fails.
 func (s *Server) changesBefore(ctx context.Context) []fingerprint.Change {
 	var out []fingerprint.Change
-	for _, c := range s.changes(ctx, func(production string) bool { return mayActIn(ctx, production) }) {
+	for _, c := range s.changes(ctx, func(production string) bool { return rpc.MayActIn(ctx, production) }) {
 		out = append(out, fingerprint.Change{Time: moment(c.GetTime()), Production: c.GetProduction(), Sentence: clause(c.GetSentence())})
 	}
 	return out

@@ -26,14 +26,13 @@ const (
 
 // searched is where the caller may look: in production if it is given, else everywhere they may act.
 func searched(ctx context.Context, production string) (index.Scope, error) {
-	p := rpc.PrincipalFrom(ctx)
 	if production != "" {
-		if !rpc.MayActIn(p, production) {
+		if !rpc.MayActIn(ctx, production) {
 			return index.Scope{}, rpc.UnknownProduction(production)
 		}
 		return index.Scope{Productions: []string{production}}, nil
 	}
-	return index.Scope{All: rpc.MayActIn(p, "*"), Productions: p.GetProductions()}, nil
+	return index.Scope{All: rpc.MayActIn(ctx, "*"), Productions: rpc.PrincipalFrom(ctx).GetProductions()}, nil
 }
 
 // Search implements observerv1.ObserverServiceServer.

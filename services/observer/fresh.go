@@ -41,11 +41,6 @@ func (s *Server) stateNow(ctx context.Context) readside.State {
 	return st
 }
 
-// mayActIn reports whether the caller may act in production.
-func mayActIn(ctx context.Context, production string) bool {
-	return rpc.MayActIn(rpc.PrincipalFrom(ctx), production)
-}
-
 // itself is the context of the observer's own reading, for whom every production is there.
 func itself(ctx context.Context) context.Context {
 	return rpc.Serving(ctx, &accessv1.Principal{Subject: "service:observer", Role: accessv1.Role_ROLE_SERVICE})

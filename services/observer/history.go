@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/rpc"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	"github.com/filigreehq/filigree/services/observer/internal/history"
 )
@@ -16,7 +17,7 @@ import (
 func (s *Server) GetHistory(ctx context.Context, req *observerv1.GetHistoryRequest) (*observerv1.GetHistoryResponse, error) {
 	back := cmp.Or(int(req.GetWeeks()), 12) - 1 // this one is the last
 	since := history.Monday(s.deps.Now()).AddDate(0, 0, -7*back)
-	weeks, err := s.keeping.history.Weeks(ctx, req.GetProduction(), req.GetDefinition(), since, func(production string) bool { return mayActIn(ctx, production) })
+	weeks, err := s.keeping.history.Weeks(ctx, req.GetProduction(), req.GetDefinition(), since, func(production string) bool { return rpc.MayActIn(ctx, production) })
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "HISTORY_UNAVAILABLE", "the history does not answer; try again").Because(err)
 	}

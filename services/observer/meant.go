@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/filigreehq/filigree/pkg/rpc"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 	"github.com/filigreehq/filigree/services/observer/internal/event"
@@ -107,7 +108,7 @@ func (s *Server) kept(ctx context.Context, production, id string) *distributionv
 // byID is the hit of a distribution's unit; nil if the caller knows of none.
 func (s *Server) byID(ctx context.Context, l *look, production, id, unit string) *observerv1.Hit {
 	for _, p := range s.candidates(ctx, l, production, id) {
-		d, ok := s.kept(ctx, p, id), mayActIn(ctx, p)
+		d, ok := s.kept(ctx, p, id), rpc.MayActIn(ctx, p)
 		if !l.blind() {
 			d, ok = s.knows(ctx, p, id)
 		}
@@ -144,7 +145,7 @@ func (s *Server) candidates(ctx context.Context, l *look, production, id string)
 	}
 	var out []string
 	for _, p := range l.productions {
-		if mayActIn(ctx, p) {
+		if rpc.MayActIn(ctx, p) {
 			out = append(out, p)
 		}
 	}
@@ -229,7 +230,7 @@ func (s *Server) lookThrough(ctx context.Context, l *look, production, query str
 	var out []*observerv1.Hit
 	looked := 0
 	for _, b := range open {
-		if !mayActIn(ctx, b.Production) || production != "" && b.Production != production {
+		if !rpc.MayActIn(ctx, b.Production) || production != "" && b.Production != production {
 			continue
 		}
 		looked++

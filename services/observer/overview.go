@@ -24,11 +24,11 @@ const (
 
 // GetOverview implements observerv1.ObserverServiceServer.
 func (s *Server) GetOverview(ctx context.Context, req *observerv1.GetOverviewRequest) (*observerv1.GetOverviewResponse, error) {
-	if req.GetProduction() != "" && !mayActIn(ctx, req.GetProduction()) {
+	if req.GetProduction() != "" && !rpc.MayActIn(ctx, req.GetProduction()) {
 		return nil, rpc.UnknownProduction(req.GetProduction())
 	}
 	mine := func(production string) bool {
-		return mayActIn(ctx, production) && (req.GetProduction() == "" || production == req.GetProduction())
+		return rpc.MayActIn(ctx, production) && (req.GetProduction() == "" || production == req.GetProduction())
 	}
 	l := s.seen(ctx)
 	resp := &observerv1.GetOverviewResponse{Distributions: map[string]int32{}, Freshness: s.freshness(l)}

@@ -8,13 +8,14 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/filigreehq/filigree/pkg/rpc"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
 )
 
 // GetTop implements observerv1.ObserverServiceServer.
 func (s *Server) GetTop(ctx context.Context, _ *observerv1.GetTopRequest) (*observerv1.GetTopResponse, error) {
 	l := s.seen(ctx)
-	mine := func(production string) bool { return mayActIn(ctx, production) }
+	mine := func(production string) bool { return rpc.MayActIn(ctx, production) }
 	return &observerv1.GetTopResponse{
 		Productions: l.topProductions(mine), Functions: l.topFunctions(), Workers: l.topWorkers(), Limits: l.topLimits(mine),
 		Freshness: s.freshness(l),

@@ -24,7 +24,7 @@ const mostOthers = 10
 
 // Why implements observerv1.ObserverServiceServer.
 func (s *Server) Why(ctx context.Context, req *observerv1.WhyRequest) (*observerv1.WhyResponse, error) {
-	if req.GetProduction() != "" && !mayActIn(ctx, req.GetProduction()) {
+	if req.GetProduction() != "" && !rpc.MayActIn(ctx, req.GetProduction()) {
 		return nil, rpc.UnknownProduction(req.GetProduction())
 	}
 	l := s.glance(ctx)
@@ -398,7 +398,7 @@ func (s *Server) world(ctx context.Context, l *look) why.World {
 		w.Limits = append(w.Limits, v)
 	}
 	for _, b := range l.open {
-		if mayActIn(ctx, b.Production) {
+		if rpc.MayActIn(ctx, b.Production) {
 			o := why.Open{Production: b.Production, ID: b.ID, Waiting: b.Unreached, Left: b.Waiting}
 			for _, a := range l.aside {
 				if a.Production == "" || a.Production == b.Production {
@@ -429,7 +429,7 @@ func clause(sentence string) string {
 
 // knows reports whether a distribution is there for the caller.
 func (s *Server) knows(ctx context.Context, production, id string) (*distributionv1.Distribution, bool) {
-	if !mayActIn(ctx, production) {
+	if !rpc.MayActIn(ctx, production) {
 		return nil, false
 	}
 	got, err := s.reads().GetDistribution(ctx, &distributionv1.GetDistributionRequest{Production: production, Distribution: id})

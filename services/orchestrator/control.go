@@ -13,7 +13,6 @@ import (
 
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/rpc"
-	accessv1 "github.com/filigreehq/filigree/proto/gen/filigree/access/v1"
 	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
 	directoryv1 "github.com/filigreehq/filigree/proto/gen/filigree/directory/v1"
 	taskv1 "github.com/filigreehq/filigree/proto/gen/filigree/task/v1"
@@ -135,17 +134,11 @@ func (s *Server) hold(ctx context.Context, production, function string, on bool)
 
 // knowsProduction refuses a production that does not exist, and one that the caller may not act in, alike.
 func (s *Server) knowsProduction(ctx context.Context, production string) error {
-	if !mayActIn(ctx, production) {
+	if !rpc.MayActIn(ctx, production) {
 		return rpc.UnknownProduction(production)
 	}
 	_, err := s.deps.Directory.GetProduction(ctx, &directoryv1.GetProductionRequest{Production: production})
 	return err
-}
-
-// mayActIn reports whether the caller may act in production.
-func mayActIn(ctx context.Context, production string) bool {
-	p := rpc.PrincipalFrom(ctx)
-	return p.GetRole() == accessv1.Role_ROLE_SERVICE || slices.Contains(p.GetProductions(), "*") || slices.Contains(p.GetProductions(), production)
 }
 
 // SetWeight implements controlv1.ControlServiceServer.
@@ -167,7 +160,7 @@ func (s *Server) GetPauses(ctx context.Context, _ *controlv1.GetPausesRequest) (
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	mine := func(production string) bool { return production == "" || mayActIn(ctx, production) }
+	mine := func(production string) bool { return production == "" || rpc.MayActIn(ctx, production) }
 	resp := &controlv1.GetPausesResponse{}
 	for _, h := range holds {
 		if mine(h.Production) {

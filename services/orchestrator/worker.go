@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/filigreehq/filigree/pkg/fault"
+	"github.com/filigreehq/filigree/pkg/rpc"
 	controlv1 "github.com/filigreehq/filigree/proto/gen/filigree/control/v1"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
@@ -81,7 +82,7 @@ func (s *Server) addTasks(ctx context.Context, by map[string]*controlv1.Worker) 
 		if err != nil {
 			return err
 		}
-		if !mayActIn(ctx, d.production) {
+		if !rpc.MayActIn(ctx, d.production) {
 			continue
 		}
 		task := &controlv1.WorkerTask{Production: d.production, Distribution: d.id, Unit: l.Ref.Unit.String(), Step: l.Ref.Step, Since: timestamppb.New(l.Since.Truncate(time.Millisecond))}
