@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ const (
 	room = 20_000
 	// batch is how many are told at once.
 	batch = 500
+	// field bounds each text of a line, in bytes.
+	field = 512
 	// flush is how long a process that ends waits for what it has to tell.
 	flush = 5 * time.Second
 	// patience is how long one telling may take.
@@ -58,7 +61,8 @@ func (r *Recorder) Record(l Line) {
 	if r == nil {
 		return
 	}
-	line := &observerv1.AuditLine{Time: timestamppb.Now(), Production: l.Production, Subject: l.Subject, Action: l.Action, Object: l.Object, Detail: l.Detail}
+	line := &observerv1.AuditLine{Time: timestamppb.Now(), Production: Bounded(l.Production), Subject: Bounded(l.Subject), Action: Bounded(l.Action),
+		Object: Bounded(l.Object), Detail: Bounded(l.Detail)}
 	r.mu.Lock()
 	fits := len(r.queue) < room
 	say := !fits && !r.full
@@ -76,6 +80,12 @@ func (r *Recorder) Record(l Line) {
 	case r.wake <- struct{}{}:
 	default: // it is awake
 	}
+}
+
+// Bounded is text as a line takes it: short, and UTF-8. Callers of the API make some of it, and one line that cannot be told would
+// take its whole batch with it.
+func Bounded(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), field)], "")
 }
 
 // Lost is how many lines could not be told.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 
@@ -86,4 +88,25 @@ func TestWhatFindsNoRoomIsCountedAndNobodyWaits(t *testing.T) {
 	}
 	var none *audit.Recorder
 	none.Record(audit.Line{})
+}
+
+func TestWhatACallerMadeIsCutToWhatALineTakes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"D1.2.7":                        "D1.2.7",
+		"\xff":                          "",
+		"a\xffb":                        "ab",
+		strings.Repeat("x", 60<<10):     strings.Repeat("x", 512),
+		"x" + strings.Repeat("ä", 1000): "x" + strings.Repeat("ä", 255), // at a rune
+	} {
+		o := &observer{batches: map[string]int{}, lines: map[string]int{}}
+		r := audit.New(o, slog.New(slog.DiscardHandler))
+		r.Record(audit.Line{Production: text, Subject: text, Action: text, Object: text, Detail: text})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = r.Run(ctx)
+		if len(o.lines) != 1 || o.lines[want] != 1 || !utf8.ValidString(want) {
+			t.Errorf("of %.20q the audit has %.600v", text, o.lines)
+		}
+	}
 }

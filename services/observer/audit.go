@@ -11,10 +11,10 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	told "github.com/filigreehq/filigree/pkg/audit"
 	"github.com/filigreehq/filigree/pkg/fault"
 	"github.com/filigreehq/filigree/pkg/rpc"
 	observerv1 "github.com/filigreehq/filigree/proto/gen/filigree/observer/v1"
@@ -27,8 +27,6 @@ const (
 	auditInRedis = 30 * 24 * time.Hour
 	// auditSegment is how many lines go into one segment of the archive.
 	auditSegment = 1000
-	// auditField bounds each field of a line.
-	auditField = 512
 	// auditFor is how long a finding about segments of the archive holds: they are files that nobody writes again.
 	auditFor = time.Hour
 )
@@ -56,25 +54,14 @@ func (s *Server) RecordAccess(ctx context.Context, req *observerv1.RecordAccessR
 		if l.GetTime() != nil {
 			at = l.GetTime().AsTime()
 		}
-		lines[i] = audit.Line{Time: at.UTC(), Production: bounded(l.GetProduction()), Subject: bounded(l.GetSubject()), Action: bounded(l.GetAction()),
-			Object: bounded(l.GetObject()), Detail: bounded(l.GetDetail())}
+		lines[i] = audit.Line{Time: at.UTC(), Production: told.Bounded(l.GetProduction()), Subject: told.Bounded(l.GetSubject()), Action: told.Bounded(l.GetAction()),
+			Object: told.Bounded(l.GetObject()), Detail: told.Bounded(l.GetDetail())}
 	}
 	err := s.store.Append(ctx, req.GetBatch(), lines)
 	if err != nil {
 		return nil, storeUnavailable(err)
 	}
 	return &observerv1.RecordAccessResponse{}, nil
-}
-
-func bounded(text string) string {
-	if len(text) <= auditField {
-		return text
-	}
-	text = text[:auditField]
-	for !utf8.ValidString(text) {
-		text = text[:len(text)-1]
-	}
-	return text
 }
 
 // ListAudit implements observerv1.ObserverServiceServer.
