@@ -172,6 +172,10 @@ func (s *Server) checkAudit(ctx context.Context, anew bool) (int64, error) {
 		return a.first, nil
 	}
 	broken, err := s.lookThroughAudit(ctx)
+	if err == nil && broken > 0 {
+		// It is read in several steps, and lines may have gone into the archive between two of them.
+		broken, err = s.lookThroughAudit(ctx)
+	}
 	if err != nil {
 		return 0, err
 	}
