@@ -36,7 +36,7 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, pathUnknown())
 		return
 	}
-	c.route, c.params = hookRoute, map[string]string{"production": production, "hook": name}
+	c.route = hookRoute
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		s.fail(w, r, methodUnknown(r.Method))
@@ -56,6 +56,7 @@ func (s *Server) hook(w http.ResponseWriter, r *http.Request) {
 	// It is the gateway's own call: there is no caller to make it on behalf of.
 	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(r.Context(), metadata.Pairs(keyRequest, c.id)), s.cfg.CallTimeout)
 	defer cancel()
+	c.params = map[string]string{"production": production, "hook": name} // the audit has what got so far: anybody can call
 	resp, err := s.deps.Schedules.FireHook(ctx, req)
 	if err != nil {
 		if fault.From(err).Reason == codeHookUnknown {

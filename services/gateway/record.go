@@ -42,7 +42,7 @@ func (s *Server) record(method string, c *call, status int) {
 		l.Subject, l.Action = c.principal.GetSubject(), c.action
 	case c.principal != nil && read && looks[c.route] != "":
 		l.Subject, l.Action = c.principal.GetSubject(), looks[c.route]
-	case c.route == hookRoute && c.code != codeHookUnknown && c.code != "WEBHOOK_MISSES" && c.params != nil:
+	case c.route == hookRoute && c.code != codeHookUnknown && c.params != nil:
 		l.Subject, l.Action = "webhook:"+c.params["hook"], "hook.fire"
 	default:
 		return

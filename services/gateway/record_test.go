@@ -26,6 +26,7 @@ type auditor struct {
 	lost    int
 	batches map[string]bool
 	lines   []string
+	asked   string // the page of what is shared
 }
 
 func (a *auditor) RecordAccess(_ context.Context, req *observerv1.RecordAccessRequest) (*observerv1.RecordAccessResponse, error) {
@@ -73,7 +74,11 @@ func TestEachWriteAndEachLookAtADocumentIsInTheAuditOnce(t *testing.T) {
 		w.call(http.MethodGet, "/v1/productions/red/distributions/D1/report.csv", coordinator, "")
 		w.call(http.MethodPost, "/v1/productions/red/distributions/D1:cancel", "nobody", "{}")
 		w.call(http.MethodPost, "/v1/productions/red/distributions/D1/failures/0123456789abcdef:act", coordinator, `{"action":"skip"}`)
-		want = append(want, "red t1 on_failures.act D1", "red t1 distribution.cancel D1", "blue t1 distribution.cancel D1", " t1 token.create ", " t1 token.create t9", "red t1 copy.download D1.2.7", "red t1 report.download D1")
+		w.call(http.MethodGet, "/v1/hooks/red/dailies", "", "")    // anybody can
+		w.call(http.MethodPost, "/v1/hooks/red/dailies", "", "{}") // it is not signed
+		w.hook("/v1/hooks/red/dailies", "{}", nil)
+		want = append(want, "red t1 on_failures.act D1", "red t1 distribution.cancel D1", "blue t1 distribution.cancel D1", " t1 token.create ", " t1 token.create t9", "red t1 copy.download D1.2.7", "red t1 report.download D1",
+			"red webhook:dailies hook.fire d1 200")
 	}
 	w.stop() // it tells what is left
 	for err := range w.stopped {
@@ -85,7 +90,7 @@ func TestEachWriteAndEachLookAtADocumentIsInTheAuditOnce(t *testing.T) {
 	for _, line := range a.lines {
 		got[line]++
 	}
-	if len(a.lines) != len(want) || len(got) != 7 {
+	if len(a.lines) != len(want) || len(got) != 8 {
 		t.Errorf("%d lines, want %d: %v", len(a.lines), len(want), got)
 	}
 	for line, n := range got {
