@@ -122,7 +122,8 @@ func (s *Server) shared(w http.ResponseWriter, r *http.Request) {
 func (s *Server) sharePage(w http.ResponseWriter, r *http.Request) {
 	noIndex(w.Header())
 	token := strings.TrimPrefix(r.URL.Path, sharePagePath)
-	resp, err := s.lookAt(r, token, r.URL.Query().Get("page"))
+	// What is no UTF-8 cannot be asked for; the observer says then that it knows no such page.
+	resp, err := s.lookAt(r, token, strings.ToValidUTF8(r.URL.Query().Get("page"), "\ufffd"))
 	data := struct {
 		*observerv1.GetSharedResponse
 		Problem, Next string

@@ -17,6 +17,7 @@ import (
 const shareToken = "a-token-that-opens-a-distribution"
 
 func (a *auditor) GetShared(_ context.Context, req *observerv1.GetSharedRequest) (*observerv1.GetSharedResponse, error) {
+	a.asked = req.GetPageToken()
 	switch req.GetToken() {
 	case shareToken:
 		return &observerv1.GetSharedResponse{ExpiresAt: timestamppb.Now(), NextPageToken: "100",
@@ -52,6 +53,10 @@ func TestASharedAddressNeedsNoTokenOfTheAPI(t *testing.T) {
 	got := w.call(http.MethodGet, "/s/"+shareToken, "", "")
 	if !strings.Contains(got.body, "A. L.") || !strings.Contains(got.body, "?page=100") || !strings.Contains(got.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("the page is %s", got.body)
+	}
+	got = w.call(http.MethodGet, "/s/"+shareToken+"?page=%ff", "", "")
+	if got.status != http.StatusOK || a.asked != "\ufffd" {
+		t.Errorf("a page that is no UTF-8: %d, asked for as %q", got.status, a.asked)
 	}
 	refused(t, w.call(http.MethodPost, "/v1/shared/"+shareToken, "", ""), 405, "METHOD_UNKNOWN")
 	refused(t, w.call(http.MethodGet, "/v1/shared/"+shareToken+"?a=b", "", ""), 400, "INVALID")
