@@ -67,6 +67,7 @@ func (s *Server) report(w http.ResponseWriter, r *http.Request, params map[strin
 		page, next, err = items(ctx, next)
 	}
 	if err != nil {
+		s.deps.Log.WarnContext(ctx, "report cut", "production", params["production"], "distribution", params["distribution"], "err", err)
 		panic(http.ErrAbortHandler)
 	}
 }

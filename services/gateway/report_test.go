@@ -169,4 +169,7 @@ func TestHalfAReportDoesNotLookLikeAWholeOne(t *testing.T) {
 	if err == nil {
 		t.Errorf("%d bytes came as if they were all", len(got))
 	}
+	if !strings.Contains(w.log.String(), "report cut") || !strings.Contains(w.log.String(), "D1") {
+		t.Error("the log does not say of what a report was cut")
+	}
 }
