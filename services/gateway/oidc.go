@@ -194,19 +194,14 @@ func (s *Server) vouched(r *http.Request, secret, session string) (*sessionv1.Se
 	if err != nil {
 		return nil, err
 	}
-	for range redeemTries {
-		var resp *sessionv1.BeginSessionResponse
+	var resp *sessionv1.BeginSessionResponse
+	err = again(ctx, func() (err error) {
 		resp, err = s.deps.Sessions.BeginSession(ctx, &sessionv1.BeginSessionRequest{
 			SessionSha256: hashOf(session), Subject: who.Subject, Role: who.Role, Productions: who.Productions,
 		})
-		if err == nil {
-			return resp.GetSession(), nil
-		}
-		if !fault.Transient(err) || ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, err
+		return err
+	})
+	return resp.GetSession(), err
 }
 
 // toSignIn sends a browser to where the console says what went wrong. A page of ours is what somebody expects who clicked.

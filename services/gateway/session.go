@@ -27,8 +27,10 @@ const (
 	// maxSignInBody is the largest body of a sign-in.
 	maxSignInBody = 4 << 10
 	maxCode       = 200
-	// redeemTries is how often a code is redeemed when the directory does not answer: it may be used up already.
+	// redeemTries is how often a code is redeemed when the directory does not answer: it may be used up already. redeemPause is
+	// the first pause between them.
 	redeemTries = 3
+	redeemPause = 50 * time.Millisecond
 )
 
 // session serves what is under sessionPath.
@@ -166,18 +168,28 @@ func (s *Server) readCode(w http.ResponseWriter, r *http.Request) (string, error
 func (s *Server) redeem(r *http.Request, code, secret string) (*sessionv1.Session, error) {
 	ctx, cancel := s.asGateway(r)
 	defer cancel()
-	var err error
-	for range redeemTries {
-		var resp *sessionv1.RedeemSignInResponse
+	var resp *sessionv1.RedeemSignInResponse
+	err := again(ctx, func() (err error) {
 		resp, err = s.deps.Sessions.RedeemSignIn(ctx, &sessionv1.RedeemSignInRequest{CodeSha256: hashOf(code), SessionSha256: hashOf(secret)})
-		if err == nil {
-			return resp.GetSession(), nil
+		return err
+	})
+	return resp.GetSession(), err
+}
+
+// again makes a call a few times until it is answered, with pauses that grow.
+func again(ctx context.Context, call func() error) error {
+	for try := range redeemTries - 1 {
+		err := call()
+		if err == nil || !fault.Transient(err) {
+			return err
 		}
-		if !fault.Transient(err) || ctx.Err() != nil {
-			break
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(redeemPause << try):
 		}
 	}
-	return nil, err
+	return call()
 }
 
 // begun gives the browser its cookie, ends the session that it had, and tells the audit who came.
