@@ -167,15 +167,14 @@ func (s *Server) oidcCallback(w http.ResponseWriter, r *http.Request) error {
 		s.toSignIn(w, r, tooManyGuesses(wait))
 		return nil
 	}
-	if !began {
-		s.guesses.Miss(from)
-		s.toSignIn(w, r, fault.New(fault.Invalid, "OIDC_STATE", "this sign-in was not begun in this browser, or too long ago; begin again"))
+	if !began { // any page can send a browser here, so it is no guess
+		s.toSignIn(w, r, fault.New(fault.Invalid, oidc.CodeState, "this sign-in was not begun in this browser, or too long ago; begin again"))
 		return nil
 	}
 	session := newSecret()
 	m, err := s.vouched(r, secret, session)
 	if err != nil {
-		if !fault.Transient(err) {
+		if !fault.Transient(err) && fault.From(err).Reason != oidc.CodeState {
 			s.guesses.Miss(from)
 		}
 		s.toSignIn(w, r, err)

@@ -167,6 +167,23 @@ func TestWhatComesBackBelongsToThisBrowserAndThisSignIn(t *testing.T) {
 	problem(t, w.callback(q), "OIDC_STATE") // once
 }
 
+// Any page can send a browser to where the provider would send it; whoever is behind its address must be able to sign in all the same.
+func TestASignInThatWasNotBegunHereIsNoGuess(t *testing.T) {
+	w, p := oidcWorld(t, nil)
+	p.User(map[string]any{"sub": "u1", "groups": []string{"crew"}})
+	for range 1001 {
+		problem(t, w.callback(url.Values{"state": {"x"}, "code": {"y"}}), "OIDC_STATE")
+	}
+	for range 3 {
+		q := maps.Clone(w.begin())
+		q["state"] = []string{"x"}
+		problem(t, w.callback(q), "OIDC_STATE")
+	}
+	if a := w.callback(w.begin()); !hasSession(a) {
+		t.Errorf("got %d to %s", a.status, a.header.Get("Location"))
+	}
+}
+
 func TestAProviderThatIsAwayOrNotToBeReachedSignsNobodyIn(t *testing.T) {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

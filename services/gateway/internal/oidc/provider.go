@@ -30,6 +30,9 @@ const (
 	maxCode   = 4096
 )
 
+// CodeState says that a sign-in was not begun in the browser that came back.
+const CodeState = "OIDC_STATE"
+
 // Config is what a provider is asked as, and what its people may.
 type Config struct {
 	Issuer, ClientID, ClientSecret string
@@ -155,7 +158,7 @@ func (p *Provider) Finish(ctx context.Context, secret string, query url.Values) 
 		return query[name][0]
 	}
 	if subtle.ConstantTimeCompare([]byte(one("state")), []byte(part(secret, "state"))) != 1 {
-		return Person{}, fault.New(fault.Invalid, "OIDC_STATE", "this sign-in was not begun in this browser, or was followed by another; begin again")
+		return Person{}, fault.New(fault.Invalid, CodeState, "this sign-in was not begun in this browser, or was followed by another; begin again")
 	}
 	if len(query["error"]) > 0 {
 		return Person{}, fault.New(fault.Denied, "OIDC_REFUSED", "the identity provider did not sign you in")
