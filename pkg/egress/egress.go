@@ -71,6 +71,21 @@ func New(open []netip.Prefix) *Client {
 	return c
 }
 
+// ParseOpen reads the networks of --egress-open; it reports all that are none.
+func ParseOpen(texts []string) ([]netip.Prefix, error) {
+	var open []netip.Prefix
+	var errs []error
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--egress-open: %q is no network; write it as 10.1.0.0/16", text))
+			continue
+		}
+		open = append(open, p)
+	}
+	return open, errors.Join(errs...)
+}
+
 // permit says whether a socket may be connected to address, "IP:port".
 func (c *Client) permit(address string) error {
 	at, err := netip.ParseAddrPort(address)

@@ -143,3 +143,11 @@ func TestPublicAddressesAreFine(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenNetworksAreReadAllAtOnce(t *testing.T) {
+	t.Parallel()
+	open, err := egress.ParseOpen([]string{"10.1.0.0/16", "nowhere", "fd00::/8", "10.1.0.0"})
+	if len(open) != 2 || err == nil || !strings.Contains(err.Error(), `"nowhere"`) || !strings.Contains(err.Error(), `"10.1.0.0" is no network`) {
+		t.Errorf("got %v, %v", open, err)
+	}
+}

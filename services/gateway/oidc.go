@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -64,15 +63,8 @@ func (c OIDC) provider(at site, now func() time.Time) (*oidc.Provider, error) {
 	if c.Issuer == "" {
 		return nil, nil
 	}
-	var errs []error
-	var open []netip.Prefix
-	for _, text := range c.EgressOpen {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("egress-open: %q is no network; write it as 10.1.0.0/16", text))
-		}
-		open = append(open, p)
-	}
+	open, err := egress.ParseOpen(c.EgressOpen)
+	errs := []error{err}
 	u, err := url.Parse(c.Issuer)
 	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || len(open) == 0) {
 		errs = append(errs, fmt.Errorf("oidc-issuer %q is not of the form https://host", c.Issuer))

@@ -3,7 +3,6 @@ package observer
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"time"
 
@@ -66,16 +65,4 @@ func (c Config) rules() ([]*rule.Compiled, error) {
 		r.Source = "file"
 	}
 	return rules, nil
-}
-
-func (c Config) openNetworks() ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for _, text := range c.EgressOpen {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("--egress-open: %q is no network; write it as 10.1.0.0/16", text)
-		}
-		out = append(out, p)
-	}
-	return out, nil
 }

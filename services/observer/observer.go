@@ -133,7 +133,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("observer: %w", err)
 	}
 	s.vigil, s.outlook = newVigil(rules), newOutlook()
-	open, err := s.cfg.openNetworks()
+	open, err := egress.ParseOpen(s.cfg.EgressOpen)
 	if err != nil {
 		return nil, fmt.Errorf("observer: %w", err)
 	}
