@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -113,31 +114,34 @@ func (s *Server) named(ctx context.Context, req *distributionv1.CreateDistributi
 
 // inherit puts what the lists' policies say where req says nothing.
 func (s *Server) inherit(ctx context.Context, req *distributionv1.CreateDistributionRequest, lists []string) error {
-	for _, setting := range []struct {
+	type setting struct {
 		name string
 		to   *string
 		of   func(*directoryv1.ListPolicy) string
-	}{
-		{"mode", &req.Mode, (*directoryv1.ListPolicy).GetMode},
-		{"mark", &req.Mark, (*directoryv1.ListPolicy).GetMark},
-		{"password", &req.Password, (*directoryv1.ListPolicy).GetPassword},
-	} {
-		if *setting.to != "" {
-			continue
+		from string // the list that says it
+	}
+	open := slices.DeleteFunc([]setting{
+		{name: "mode", to: &req.Mode, of: (*directoryv1.ListPolicy).GetMode},
+		{name: "mark", to: &req.Mark, of: (*directoryv1.ListPolicy).GetMark},
+		{name: "password", to: &req.Password, of: (*directoryv1.ListPolicy).GetPassword},
+	}, func(s setting) bool { return *s.to != "" })
+	if len(open) == 0 {
+		return nil
+	}
+	for _, list := range lists {
+		resp, err := s.deps.Directory.GetList(ctx, &directoryv1.GetListRequest{Production: req.GetProduction(), List: list})
+		if err != nil {
+			return err
 		}
-		from := ""
-		for _, list := range lists {
-			resp, err := s.deps.Directory.GetList(ctx, &directoryv1.GetListRequest{Production: req.GetProduction(), List: list})
-			if err != nil {
-				return err
-			}
-			said := setting.of(resp.GetList().GetPolicy())
+		for i := range open {
+			set := &open[i]
+			said := set.of(resp.GetList().GetPolicy())
 			switch {
-			case said == "" || said == *setting.to:
-			case *setting.to == "":
-				*setting.to, from = said, list
+			case said == "" || said == *set.to:
+			case *set.to == "":
+				*set.to, set.from = said, list
 			default:
-				return fault.New(fault.Invalid, "LIST_POLICIES_DIFFER", "the lists %q and %q have different policies about the %s: say which it is to be, or send to them apart", from, list, setting.name)
+				return fault.New(fault.Invalid, "LIST_POLICIES_DIFFER", "the lists %q and %q have different policies about the %s: say which it is to be, or send to them apart", set.from, list, set.name)
 			}
 		}
 	}
