@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -174,9 +175,18 @@ func (s *Server) ImportPeople(ctx context.Context, req *directoryv1.ImportPeople
 	for len(rows) > 0 {
 		slice := rows[:min(len(rows), store.MaxPut)]
 		rows = rows[len(slice):]
-		batch := make([]store.Person, len(slice))
-		for i, row := range slice {
-			batch[i] = record(row.Name, row.Email, row.Fields)
+		batch := make([]store.Person, 0, len(slice))
+		slice = slices.DeleteFunc(slice, func(row people.Person) bool {
+			p, err := newPerson(row.Name, row.Email, row.Fields)
+			if err != nil {
+				problem(row.Line, fault.From(err).Message)
+				return true
+			}
+			batch = append(batch, p)
+			return false
+		})
+		if len(batch) == 0 {
+			continue
 		}
 		put, err := t.PutPeople(ctx, batch, true)
 		if err != nil {
@@ -227,11 +237,7 @@ func newPerson(name, email string, fields map[string]string) (store.Person, erro
 			return store.Person{}, fault.New(fault.Invalid, "PERSON_FIELD_INVALID", "%s is no further field: it has a place of its own", field)
 		}
 	}
-	return record(name, email, fields), nil
-}
-
-func record(name, email string, fields map[string]string) store.Person {
-	return store.Person{ID: "per_" + rand.Text(), Name: name, Email: email, Address: people.Key(norm.NFC.String(email)), Fields: fields, Words: words(name, email)}
+	return store.Person{ID: "per_" + rand.Text(), Name: name, Email: email, Address: people.Key(norm.NFC.String(email)), Fields: fields, Words: words(name, email)}, nil
 }
 
 // mostWords is how many words of a name somebody is found by.

@@ -41,16 +41,16 @@ func (r *rig) everybody(t *testing.T, ctx context.Context, production, q string)
 
 func importPeople(t *testing.T, r *rig) {
 	ctx := r.production(t, "import")
-	const csv = "name,email,Role\nÅsa  Größe,asa@Example.com,gaffer\nBo Åsander,bo@example.com,\nBad,nowhere,x\nCy,cy@example.com,grip\n,dee@example.com,\nTwice,bo@example.com,\n"
+	const csv = "name,email,Role\nÅsa  Größe,asa@Example.com,gaffer\nBo Åsander,bo@example.com,\nBad,nowhere,x\nCy,cy@example.com,grip\n,dee@example.com,\nTwice,bo@example.com,\n\u200b,eve@example.com,\n"
 	got := r.importPeople(t, ctx, "import", csv, "")
-	if got.GetAdded() != 3 || got.GetRefused() != 3 || got.GetChanged()+got.GetUnchanged() != 0 {
+	if got.GetAdded() != 3 || got.GetRefused() != 4 || got.GetChanged()+got.GetUnchanged() != 0 {
 		t.Errorf("got %v", got)
 	}
 	var lines []int32
 	for _, p := range got.GetProblems() {
 		lines = append(lines, p.GetLine())
 	}
-	if !slices.Equal(lines, []int32{4, 6, 7}) || !strings.Contains(got.GetProblems()[0].GetMessage(), `"nowhere"`) {
+	if !slices.Equal(lines, []int32{4, 6, 7, 8}) || !strings.Contains(got.GetProblems()[0].GetMessage(), `"nowhere"`) {
 		t.Errorf("got %v", got.GetProblems())
 	}
 	again := r.importPeople(t, ctx, "import", csv, "")
