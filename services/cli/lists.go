@@ -116,30 +116,27 @@ func (c *listsSetCmd) Run(ctx context.Context, t *term) error {
 	if err != nil {
 		return err
 	}
-	all, _, err := client.Lists(ctx, c.Production)
+	l, err := findList(ctx, client, c.Production, c.List)
 	if err != nil {
 		return err
 	}
-	for _, l := range all {
-		if l.GetId() != c.List && !strings.EqualFold(l.GetName(), c.List) {
-			continue
+	req := &directoryv1.UpdateListRequest{Production: c.Production, List: l.GetId(), Name: l.GetName(), Policy: c.message(), Revision: l.GetRevision()}
+	if c.Name != "" {
+		req.Name = c.Name
+		if req.GetPolicy() == nil {
+			req.Policy = l.GetPolicy() // it is only called otherwise
 		}
-		req := &directoryv1.UpdateListRequest{Production: c.Production, List: l.GetId(), Name: l.GetName(), Policy: c.message(), Revision: l.GetRevision()}
-		if c.Name != "" {
-			req.Name = c.Name
-		}
-		_, _, err = client.UpdateList(ctx, req)
-		if err != nil {
-			return err
-		}
-		words := policyWords(req.GetPolicy())
-		if words == "" {
-			words = "no policy"
-		}
-		t.say("%s has %s from now on", l.GetId(), words)
-		return nil
 	}
-	return refuse("LIST_UNKNOWN", "there is no list %q in the production %s: see filigree lists list", c.List, c.Production)
+	_, _, err = client.UpdateList(ctx, req)
+	if err != nil {
+		return err
+	}
+	words := policyWords(req.GetPolicy())
+	if words == "" {
+		words = "no policy"
+	}
+	t.say("%s has %s from now on", l.GetId(), words)
+	return nil
 }
 
 type listsPeopleCmd struct {

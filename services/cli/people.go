@@ -157,14 +157,22 @@ func personIDs(ctx context.Context, client *api.Client, production string, who [
 
 // listID finds the id of a list that is named by id or name.
 func listID(ctx context.Context, client *api.Client, production, named string) (string, error) {
+	l, err := findList(ctx, client, production, named)
+	return l.GetId(), err
+}
+
+// findList finds a list by its id, or else by its name: one may be called what is the id of another.
+func findList(ctx context.Context, client *api.Client, production, named string) (*directoryv1.List, error) {
 	all, _, err := client.Lists(ctx, production)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	for _, l := range all {
-		if l.GetId() == named || strings.EqualFold(l.GetName(), named) {
-			return l.GetId(), nil
-		}
+	i := slices.IndexFunc(all, func(l *directoryv1.List) bool { return l.GetId() == named })
+	if i < 0 {
+		i = slices.IndexFunc(all, func(l *directoryv1.List) bool { return strings.EqualFold(l.GetName(), named) })
 	}
-	return "", refuse("LIST_UNKNOWN", "there is no list %q in the production %s: see filigree lists list", named, production)
+	if i < 0 {
+		return nil, refuse("LIST_UNKNOWN", "there is no list %q in the production %s: see filigree lists list", named, production)
+	}
+	return all[i], nil
 }
