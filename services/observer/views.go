@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filigreehq/filigree/pkg/fault"
 	distributionv1 "github.com/filigreehq/filigree/proto/gen/filigree/distribution/v1"
 	"github.com/filigreehq/filigree/services/orchestrator/readside"
 )
@@ -85,7 +86,10 @@ func (v *views) round(ctx context.Context, from viewed, now time.Time, atMost in
 		return err
 	}
 	for _, b := range slices.Concat(open, ended) {
-		v.look(ctx, from, now, b.Production, b.ID)
+		err = v.look(ctx, from, now, b.Production, b.ID)
+		if err != nil {
+			return err
+		}
 	}
 	if len(ended) > 0 {
 		// Of each shard it is the first so many: up to the most-th of all nothing is missing.
@@ -115,12 +119,16 @@ func (v *views) round(ctx context.Context, from viewed, now time.Time, atMost in
 	return nil
 }
 
-// look reads one again. One that cannot be read is gone meanwhile, or nobody can read it: what can be is looked at.
-func (v *views) look(ctx context.Context, from viewed, now time.Time, production, id string) {
+// look reads one again. One that cannot be read is gone meanwhile, or nobody can read it: what can be is looked at. That Redis
+// does not answer says nothing of it.
+func (v *views) look(ctx context.Context, from viewed, now time.Time, production, id string) error {
 	got, err := from.GetDistribution(ctx, &distributionv1.GetDistributionRequest{Production: production, Distribution: id})
+	if err != nil && fault.From(err).Kind == fault.Unavailable {
+		return err
+	}
 	if err != nil {
 		delete(v.all, id)
-		return
+		return nil
 	}
 	d := view{Distribution: got.GetDistribution(), pass: v.pass}
 	if d.GetEndedAt() == nil && since(now, moment(d.GetCreatedAt())) > time.Minute { // of a younger one nobody asks
@@ -133,4 +141,5 @@ func (v *views) look(ctx context.Context, from viewed, now time.Time, production
 		}
 	}
 	v.all[id] = d
+	return nil
 }

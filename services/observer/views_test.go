@@ -19,6 +19,7 @@ import (
 type shelf struct {
 	ends  map[string]time.Time
 	reads int
+	down  bool
 }
 
 func (s *shelf) briefs(choose func(end time.Time) bool) (all []readside.Brief) {
@@ -54,6 +55,9 @@ func (s *shelf) Ended(_ context.Context, after time.Time, n int) ([]readside.Bri
 
 func (s *shelf) GetDistribution(_ context.Context, r *distributionv1.GetDistributionRequest) (*distributionv1.GetDistributionResponse, error) {
 	s.reads++
+	if s.down {
+		return nil, fault.New(fault.Unavailable, "STORE_UNAVAILABLE", "the state store did not answer")
+	}
 	end, ok := s.ends[r.GetDistribution()]
 	if !ok {
 		return nil, fault.New(fault.NotFound, "DISTRIBUTION_UNKNOWN", "gone")
@@ -118,6 +122,13 @@ func TestViewsAreWholeInSlices(t *testing.T) {
 	s.ends["100"] = time.Time{} // a retry
 	rounds(8)
 	check("when one is open again")
+	s.down = true
+	err := v.round(t.Context(), s, now, 12)
+	if fault.From(err).Reason != "STORE_UNAVAILABLE" {
+		t.Errorf("got %v, want that nothing can be read", err)
+	}
+	check("when Redis went away")
+	s.down = false
 	now = now.Add(2 * time.Hour)
 	rounds(1)
 	check("two hours later")
