@@ -162,4 +162,15 @@ func TestRulesReachNoFurtherThanTheirOwner(t *testing.T) {
 			t.Errorf("%s: %v, want %q", what, err, tc.code)
 		}
 	}
+	// Trying one shows no more, also where one alert is of several productions.
+	for _, p := range []string{"default", "other"} {
+		_, err := w.observer.ReportRun(t.Context(), &observerv1.ReportRunRequest{Production: p, Id: "n", Run: &observerv1.Run{Name: "nightly", State: "running"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tried, err := w.alerts.TestRule(mine, &observerv1.TestRuleRequest{Rule: &observerv1.Rule{Name: "try", On: "run", When: "true", Group: "name", Sentence: "{production}"}})
+	if err != nil || len(tried.GetAlerts()) != 1 || tried.GetAlerts()[0].GetCount() != 1 || tried.GetAlerts()[0].GetSentence() != "default" {
+		t.Errorf("tried: %v, %v", tried, err)
+	}
 }

@@ -210,15 +210,17 @@ func (s *Server) TestRule(ctx context.Context, req *observerv1.TestRuleRequest) 
 	if err != nil && rows[c.On] == nil {
 		return nil, err
 	}
-	changes, err := rule.NewMemory().Look(c, rows[c.On], s.deps.Now(), func() string { return "" })
+	mine := slices.DeleteFunc(rows[c.On], func(r rule.Row) bool {
+		p, _ := r["production"].(string)
+		return p != "" && !rpc.MayActIn(ctx, p)
+	})
+	changes, err := rule.NewMemory().Look(c, mine, s.deps.Now(), func() string { return "" })
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "RULE_INVALID", "rule %s cannot work: %v", r.Name, err)
 	}
 	resp := &observerv1.TestRuleResponse{}
 	for _, ch := range changes {
-		if rpc.MayActIn(ctx, ch.Production) || ch.Production == "" {
-			resp.Alerts = append(resp.Alerts, alertView(&kept{Alert: ch.Alert}))
-		}
+		resp.Alerts = append(resp.Alerts, alertView(&kept{Alert: ch.Alert}))
 	}
 	return resp, nil
 }

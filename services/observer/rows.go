@@ -27,9 +27,10 @@ const (
 // errNotSeen: Redis does not answer, which is told by itself.
 var errNotSeen = errors.New("it cannot be seen now")
 
-// rows are what rules look at, by kind, as it is now. A kind that cannot be read is missing, and err says why.
+// rows are what rules look at, by kind, as it is now; of failures, what the caller may see. A kind that cannot be read is missing,
+// and err says why.
 func (s *Server) rows(ctx context.Context, rules []*rule.Compiled, events []rule.Row) (map[string][]rule.Row, error) {
-	ctx, cancel := context.WithTimeout(itself(ctx), 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	wanted := map[string]bool{}
 	for _, r := range rules {

@@ -269,7 +269,7 @@ func (s *Server) lookAtRules(ctx context.Context) error {
 	events := v.events
 	v.events = nil
 	v.mu.Unlock()
-	rows, err := s.rows(ctx, rules, events)
+	rows, err := s.rows(itself(ctx), rules, events)
 	now := s.deps.Now()
 	changed := map[string]*kept{}
 	v.mu.Lock()
