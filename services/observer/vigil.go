@@ -48,6 +48,9 @@ type vigil struct {
 	// Redis does not know yet, since it did not answer.
 	taken               bool
 	unkept, unforgotten map[string]bool
+
+	// keeping is held while alerts are written down: of two who do at once, the one with the older text must not be the last.
+	keeping sync.Mutex
 }
 
 // kept is an alert as it is kept.
@@ -384,6 +387,8 @@ func (v *vigil) forget(now time.Time) []string {
 // keep writes down what is not kept yet, for all observers in Redis, and for this one while that is away.
 func (s *Server) keep(ctx context.Context) error {
 	v := s.vigil
+	v.keeping.Lock()
+	defer v.keeping.Unlock()
 	v.mu.Lock()
 	memory, err := json.Marshal(v.memory)
 	texts := map[string]string{}
