@@ -148,14 +148,19 @@ func (s *Server) mail(ctx context.Context, to []string, m notify.Message) error 
 		return fault.New(fault.Invalid, "MAIL_OFF", "this observer knows no email service; start it with --email")
 	}
 	subject, body := notify.Mail(m)
-	var errs []error
+	var later, never []error
 	for _, address := range to {
 		// The Message-ID comes of the delivery: of mails that come twice a mailbox shows one.
 		_, err := s.deps.Email.Send(ctx, &emailv1.SendRequest{Production: cmp.Or(m.Production, "studio"), Delivery: fmt.Sprintf("%s.%s.%08x", m.ID, m.State, crc32.ChecksumIEEE([]byte(address))),
 			To: &emailv1.Address{Email: address}, Subject: subject, Text: body})
-		errs = append(errs, err)
+		if fault.Transient(err) {
+			later = append(later, err)
+		} else {
+			never = append(never, err)
+		}
 	}
-	return errors.Join(errs...)
+	// The first says whether it is tried again.
+	return errors.Join(slices.Concat(later, never)...)
 }
 
 // startFor starts a definition. Done twice it starts once: the key is the alert's.
