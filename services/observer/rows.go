@@ -196,10 +196,11 @@ func (s *Server) limitRows(ctx context.Context) ([]rule.Row, error) {
 
 func (s *Server) runRows(ctx context.Context) ([]rule.Row, error) {
 	now := s.deps.Now()
-	told, err := s.store.RunsSince(ctx, now.Add(-24*time.Hour), mostRuns)
+	told, err := s.store.RunsLately(ctx, now.Add(-24*time.Hour), mostRuns)
 	if err != nil {
 		return nil, storeUnavailable(err)
 	}
+	slices.Reverse(told) // of several in one alert the last is the one it tells of
 	var out []rule.Row
 	for _, kept := range told {
 		r, err := runOf(kept)

@@ -102,6 +102,16 @@ func (s *Store) RunsSince(ctx context.Context, since time.Time, n int) ([]Run, e
 	return s.runs(ctx, names)
 }
 
+// RunsLately lists at most n runs of all productions that were told of at a moment or later, the last first.
+func (s *Store) RunsLately(ctx context.Context, since time.Time, n int) ([]Run, error) {
+	names, err := s.c.ZRevRangeByScore(ctx, allRunsKey(), &redis.ZRangeBy{
+		Min: strconv.FormatInt(since.UnixMilli(), 10), Max: "+inf", Count: int64(n)}).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	return s.runs(ctx, names)
+}
+
 // Runs lists a production's runs, those told of last first, from the nth on; at most n.
 func (s *Store) Runs(ctx context.Context, production string, from, n int) ([]Run, error) {
 	ids, err := s.c.ZRevRange(ctx, runsKey(production), int64(from), int64(from+n-1)).Result()
