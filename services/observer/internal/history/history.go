@@ -73,32 +73,34 @@ type Week struct {
 // File is open until Close. It is safe for concurrent use.
 type File struct{ db *sql.DB }
 
-// Open opens the file at path. There is a new one when there was none or it could not be used.
+// Open opens the file at path. There is a new one when there was none or it could not be used; what could not is kept beside it
+// as path.old, in the place of a former one, as nobody else has the runs in it.
 func Open(path string) (*File, error) {
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
 	if err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
-	f, version, err := connect(path)
-	if err == nil && version == 2 {
-		_, _, err = f.Get(context.Background(), "", "")
-		if err == nil {
-			_, err = f.db.Exec(kept)
+	_, err = os.Stat(path)
+	if err == nil {
+		f, version, err := connect(path)
+		if err == nil && version == 2 {
+			_, _, err = f.Get(context.Background(), "", "")
+			if err == nil {
+				_, err = f.db.Exec(kept)
+			}
+			if err == nil {
+				return f, nil
+			}
 		}
-		if err == nil {
-			return f, nil
+		if f != nil {
+			_ = f.Close() // it is put away
 		}
-	}
-	if f != nil {
-		_ = f.Close() // it is put away
-	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		err = os.Remove(path + suffix)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		err = putAway(path)
+		if err != nil {
 			return nil, fmt.Errorf("open history: %w", err)
 		}
 	}
-	f, _, err = connect(path)
+	f, _, err := connect(path)
 	if err == nil {
 		_, err = f.db.Exec(schema + kept)
 	}
@@ -106,6 +108,21 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
 	return f, nil
+}
+
+// putAway renames a file to path.old, with what SQLite keeps beside it.
+func putAway(path string) error {
+	var errs []error
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		err := os.Remove(path + ".old" + suffix)
+		if err == nil || errors.Is(err, os.ErrNotExist) {
+			err = os.Rename(path+suffix, path+".old"+suffix)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func connect(path string) (*File, int, error) {
