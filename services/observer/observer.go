@@ -230,27 +230,6 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// every runs do at once, then at each interval, until ctx ends. An error is logged once while it lasts.
 func (s *Server) every(ctx context.Context, interval time.Duration, name string, do func(context.Context) error) {
-	t := time.NewTicker(interval)
-	defer t.Stop()
-	failing := false
-	for {
-		err := do(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil && !failing {
-			s.deps.Log.WarnContext(ctx, "background work fails", "loop", name, "err", err)
-		}
-		if err == nil && failing {
-			s.deps.Log.InfoContext(ctx, "background work goes on", "loop", name)
-		}
-		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
+	run.Every(ctx, s.deps.Log, interval, nil, name, do)
 }

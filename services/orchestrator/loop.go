@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filigreehq/filigree/pkg/run"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/plan"
 	"github.com/filigreehq/filigree/services/orchestrator/internal/store"
 )
@@ -32,30 +33,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// every runs do at once, then at each interval or when kicked. An error is logged once while it lasts.
 func (s *Server) every(ctx context.Context, interval time.Duration, kick <-chan struct{}, name string, do func(context.Context) error) {
-	t := time.NewTicker(interval)
-	defer t.Stop()
-	failing := false
-	for {
-		err := do(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil && !failing {
-			s.deps.Log.WarnContext(ctx, "background work fails", "loop", name, "err", err)
-		}
-		if err == nil && failing {
-			s.deps.Log.InfoContext(ctx, "background work goes on", "loop", name)
-		}
-		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		case <-kick:
-		}
-	}
+	run.Every(ctx, s.deps.Log, interval, kick, name, do)
 }
 
 func (s *Server) kickChores() { kick(s.kick) }
