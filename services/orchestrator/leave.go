@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -126,11 +127,21 @@ func (d *distribution) leaves(c *choice, h household, more bool) plan.Left {
 		}
 		return plan.Leave(d.steps, d.rules.Join, choose, files, items, own)
 	}
-	if c.Numbers == nil && (c.Step != "" || c.Code != "") && !more && !c.hurts(d, all...) {
+	byFailure := c.Numbers == nil && (c.Step != "" || c.Code != "")
+	if byFailure && !more && !c.hurts(d, all...) {
 		return plan.Left{}
 	}
-	// Their mail before what it is made of.
-	return plan.Drop(d.steps, append([]plan.UnitState{own}, items...))
+	units := append([]plan.UnitState{own}, items...) // their mail before what it is made of
+	l := plan.Drop(d.steps, units)
+	if l.Busy && byFailure {
+		// What fails is the last to end: until a worker has given back what it has of them it says that they are chosen.
+		l.Ends = slices.DeleteFunc(l.Ends, func(st plan.StepOf) bool {
+			i := slices.IndexFunc(units, func(u plan.UnitState) bool { return u.Unit == st.Unit })
+			step, _ := d.steps.Step(st.Step)
+			return c.failing(units[i], step)
+		})
+	}
+	return l
 }
 
 // anyToLeave reports whether c changes anything. Of more recipients than a call looks at it is not asked.

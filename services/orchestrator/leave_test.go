@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -178,6 +179,36 @@ func TestCancellingAGroupLeavesTheOthers(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%s has %d mails", address, n)
 		}
+	}
+}
+
+// Who is chosen by what fails of theirs gets nothing more, also of what a worker had then and would try again.
+func TestCancellingWhatFailsCancelsWhatRunsBeside(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	running, free := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b.stamp = func(ctx context.Context, r *watermarkv1.StampRequest) (*watermarkv1.StampResponse, error) {
+		if strings.HasSuffix(r.GetItem(), ".1.1") {
+			return nil, fault.New(fault.Unavailable, "DISK_FULL", "the disk is full")
+		}
+		once.Do(func() { close(running) })
+		select {
+		case <-free:
+		case <-ctx.Done():
+		}
+		return nil, fault.New(fault.Unavailable, "AWAY", "it is away")
+	}
+	id := b.create(request(2, 1))
+	<-running
+	b.until(id, func(d *distributionv1.Distribution) bool { return d.GetSteps()[1].GetRetrying() == 1 })
+	if err := b.giveUp(&distributionv1.EndFailingRequest{Distribution: id, Action: "cancel", Code: "DISK_FULL"}); err != nil {
+		t.Fatal(err)
+	}
+	b.until(id, func(d *distributionv1.Distribution) bool { return d.GetRecipients().GetCancelled() == 1 })
+	close(free)
+	if d := b.until(id, ended); d.GetItems().GetCancelled() != 2 {
+		t.Errorf("got %v", d)
 	}
 }
 
