@@ -79,7 +79,8 @@ export function Graph(p: { label: string; nodes: GraphNode[]; edges: GraphEdge[]
   };
   const byId = new Map(p.nodes.map((n) => [n.id, n]));
   return (
-    <div className="graph" ref={frame}>
+    // A narrow window scrolls it: by keyboard, too, where none of its boxes is a button.
+    <div className="graph" ref={frame} tabIndex={p.onSelect ? undefined : 0}>
       <svg {...(across ? { style: { maxWidth: size[0] + 2, width: "100%" } } : { width: size[0] + 2, height: size[1] + 2 })} viewBox={`-1 -1 ${size[0] + 2} ${size[1] + 2}`} role="group" aria-label={p.label}>
         <defs>
           {[arrow, `${arrow}-near`].map((id) => (
