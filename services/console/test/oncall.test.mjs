@@ -54,6 +54,20 @@ test("a limit is set, changed and removed", async () => {
   await until("it is removed", async () => !(await limit()));
 });
 
+test("a worker that is drained gets nothing new until it may work again", async () => {
+  const { worker } = (await until("there is a worker", async () => (await ask("/v1/top")).workers?.[0]));
+  const draining = async () => (await ask("/v1/top")).workers.find((w) => w.worker === worker)?.draining ?? false;
+  await page.goto("/app/workers");
+  const row = page.getByRole("row").filter({ hasText: worker });
+  await row.getByRole("button", { name: "Drain…" }).click();
+  await page.getByRole("dialog").getByText("It gets nothing new").waitFor();
+  await yes("Drain");
+  await until("it is drained", draining);
+  await row.getByRole("button", { name: "Let it work…" }).click();
+  await yes("Let it work");
+  await until("it works again", async () => !(await draining()));
+});
+
 test("an alert is taken, and is over when what fails is retried", async () => {
   await server.api("admin", "/v1/rules/mail-refused", { method: "PUT", body: JSON.stringify({ name: "mail-refused", title: "Mail is refused", on: "failures", when: "open > 0", severity: "warn" }) });
   await server.cli("send", "--json", "--title", "Look book", "--to", peopleCSV(server, 1, "gone.example"), "--file", join(server.samples, "look-book.pdf"));

@@ -2,8 +2,9 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "wouter";
 import { api, data, type Schemas } from "../api/client";
 import { to } from "../routes";
-import { Badge, Bar, Card, Empty, Input, Loaded, PageHead, Time, useNow } from "../ui";
+import { Badge, Bar, Button, Card, Empty, Input, Loaded, PageHead, Time, useNow } from "../ui";
 import { count, number, seconds, span } from "../words";
+import { useAsk, type Question } from "./oncall/ask";
 import { every, Fresh, useParams, useTyped } from "./oncall/parts";
 import { Rows } from "./oncall/rows";
 import "./oncall/oncall.css";
@@ -14,8 +15,10 @@ export default function Workers() {
   const [text, setText] = useTyped("q");
   const top = useQuery({ queryKey: ["top"], queryFn: () => data(api.GET("/v1/top")), refetchInterval: every, placeholderData: keepPreviousData });
   const fn = param("function");
+  const [ask, asked] = useAsk();
   return (
     <>
+      {asked}
       <PageHead title="Workers" below="Those that ask for work. Each serves some functions; one that is not heard of for 10 seconds loses what it has to others." />
       <Loaded query={top} lines={8}>
         {(t) => {
@@ -39,8 +42,8 @@ export default function Workers() {
                 ) : (
                   <div className="scroll" tabIndex={0}>
                     <table className="table">
-                      <thead><tr><th>Worker</th><th>Serves</th><th style={{ width: "22%" }}>Busy</th><th className="right">Heard of</th></tr></thead>
-                      <Rows of={list} height={54} columns={4}>{(w) => <Worker key={w.worker} w={w} />}</Rows>
+                      <thead><tr><th>Worker</th><th>Serves</th><th style={{ width: "22%" }}>Busy</th><th className="right">Heard of</th><th /></tr></thead>
+                      <Rows of={list} height={54} columns={5}>{(w) => <Worker key={w.worker} w={w} drain={() => ask(drain(w, all))} />}</Rows>
                     </table>
                   </div>
                 )}
@@ -104,7 +107,35 @@ function Functions({ t, chosen, choose }: { t: Schemas["GetTopResponse"]; chosen
   );
 }
 
-function Worker({ w }: { w: Schemas["TopWorker"] }) {
+/** drain asks whether a worker is to get nothing new, or to get work again. */
+function drain(w: Schemas["TopWorker"], all: Schemas["TopWorker"][]): Question {
+  const params = { params: { path: { worker: w.worker! } }, body: {} };
+  if (w.draining)
+    return {
+      title: `Let ${w.worker} work again?`,
+      says: <p>It gets new steps at once.</p>,
+      yes: "Let it work",
+      act: () => data(api.POST("/v1/workers/{worker}:undrain", params)),
+      done: `${w.worker} works again.`,
+      stale: ["top"],
+    };
+  const alone = (w.functions ?? []).filter((f) => !all.some((o) => o.worker !== w.worker && !o.draining && o.functions?.includes(f)));
+  return {
+    title: `Drain ${w.worker}?`,
+    says: (
+      <>
+        <p>It gets nothing new. {w.running ? `The ${count(w.running, "step")} it has come${w.running === 1 ? "s" : ""} to ${w.running === 1 ? "its" : "their"} end, and nothing is lost.` : "It has nothing, so it can be stopped at once."}</p>
+        {alone.length > 0 && <p><b>Nobody else serves {alone.join(", ")}:</b> what is ready there waits until another worker comes or this one works again.</p>}
+      </>
+    ),
+    yes: "Drain",
+    act: () => data(api.POST("/v1/workers/{worker}:drain", params)),
+    done: `${w.worker} gets nothing new.`,
+    stale: ["top"],
+  };
+}
+
+function Worker({ w, drain }: { w: Schemas["TopWorker"]; drain: () => void }) {
   const now = useNow();
   const silent = w.seen_at ? (now - Date.parse(w.seen_at)) / 1000 : 0;
   const places = (w.running ?? 0) + (w.free ?? 0);
@@ -117,6 +148,10 @@ function Worker({ w }: { w: Schemas["TopWorker"] }) {
         <span className="faint number">{number(w.running ?? 0)} of {number(places)}</span>
       </td>
       <td className="right soft">{silent > 15 ? <Badge tone={w.running ? "bad" : "wait"}>silent for {span(silent)}</Badge> : <Time at={w.seen_at} />}</td>
+      <td className="right" style={{ whiteSpace: "nowrap" }}>
+        {w.draining && <><Badge tone="wait">{w.running ? "Draining" : "Drained"}</Badge> </>}
+        <Button size="small" look={w.draining ? undefined : "quiet"} onClick={drain}>{w.draining ? "Let it work…" : "Drain…"}</Button>
+      </td>
     </tr>
   );
 }
