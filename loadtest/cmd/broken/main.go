@@ -170,7 +170,7 @@ func (d defect) noticed(dir string) (said string, err error) {
 	}
 	cmd := exec.Command("go", "test", "-count=1", "-timeout", "10m", "-run", "^"+d.test+"$", d.pkg)
 	// What the test builds is broken, too.
-	cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+overlay, "FILIGREE_BIN=")
+	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay, "FILIGREE_BIN=")
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err == nil:
