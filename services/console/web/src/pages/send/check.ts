@@ -47,6 +47,7 @@ export function useCheck(production: string, draft: Draft, ready: boolean, hinte
       code: f.code ?? "",
       severity: f.severity === "refuses" || f.severity === "warns" ? f.severity : "tells",
       sentence: sentence(f.message),
+      act: f.code === "SENT_BY_LINK" ? { text: "Choose links", change: { mode: "link" } } : undefined,
       whom: f.name || f.email || draft.files.find((x) => x.sha256 === f.file)?.name,
     }));
   if (answer.left_out) findings.push({ code: "MORE", severity: "tells", sentence: `There is more to say about ${count(answer.left_out, "thing")}.` });

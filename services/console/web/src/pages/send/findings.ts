@@ -1,5 +1,5 @@
 // What is known, before anything is sent, of what would become of a draft.
-import { bytes, count } from "../../words";
+import { count } from "../../words";
 import type { Draft, RowTrouble } from "./draft";
 import { wrongDeadline } from "./how";
 import { wrongMark, wrongPages } from "./mark";
@@ -15,10 +15,6 @@ export interface Finding {
   /** What can be done about it here. */
   act?: { text: string; change: Partial<Draft> };
 }
-
-/** Mails grow by what documents need to be carried in them, and mail servers mostly take no more than this. */
-const growth = 1.37;
-const largestMail = 25 * 2 ** 20;
 
 export const together = (d: Draft) => d.files.reduce((n, f) => n + Number(f.size ?? 0), 0);
 
@@ -55,8 +51,5 @@ export function look(d: Draft, troubles: Map<number, RowTrouble>, uploads: { sta
   if (named.length + fieldsIn(d.mark).filter((f) => standardFields.includes(f)).length === 0 && !mark) add("warns", "MARK_SAME", "The mark is the same for everybody: it does not tell whose copy it is.", { act: { text: "Use name and address", change: { mark: "{name}\n{email}" } } });
   const guessed = d.rows.filter((r) => r.guessed).length;
   if (guessed > 0) add("tells", "NAME_GUESSED", `${count(guessed, "name is", "names are")} made of the address.`);
-  const mail = together(d) * growth;
-  if (d.mode === "attachment" && mail > largestMail)
-    add("warns", "MAIL_LARGE", `Each mail would have ${bytes(mail)}; most mail servers take ${bytes(largestMail)} at most.`, { act: { text: "Send links instead", change: { mode: "link" } } });
   return out;
 }
