@@ -36,7 +36,7 @@ test: workspace bin/versitygw $(WEBTEST)/node_modules/.package-lock.json ## vet 
 check: test tidy-check gen-check web-check ## all that must hold before a commit
 
 .PHONY: model
-model: workspace ## 1,000,000 random transitions on a real Redis against the model of what the store promises (FILIGREE_TRANSITIONS, FILIGREE_SEED; 10 min)
+model: workspace ## 1,000,000 random transitions on a real Redis against the model of what the store promises (FILIGREE_TRANSITIONS, FILIGREE_SEED; half an hour and more)
 	@deploy/setup.sh test
 	FILIGREE_TRANSITIONS=$${FILIGREE_TRANSITIONS:-1000000} go test -v -count=1 -timeout 3h ./services/orchestrator/internal/store/model -run 'TestModel$$'
 
