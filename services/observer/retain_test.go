@@ -163,3 +163,21 @@ func TestCopiesAreFoundThroughTheArchive(t *testing.T) {
 		}
 	}
 }
+
+func TestKeepingForTooShortATimeIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []observer.Config{
+		{KeepLogs: map[string]time.Duration{"default": time.Minute}},
+		{KeepCopies: map[string]time.Duration{"*": -time.Hour}},
+		{KeepArchives: map[string]time.Duration{"a": time.Second}},
+	} {
+		err := cfg.Validate()
+		if err == nil || !strings.Contains(err.Error(), "want at least 1h, or 0 for ever") {
+			t.Errorf("%v: %v", cfg, err)
+		}
+	}
+	err := observer.Config{KeepLogs: map[string]time.Duration{"default": 0, "*": time.Hour}}.Validate()
+	if err != nil {
+		t.Error(err)
+	}
+}

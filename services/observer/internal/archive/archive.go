@@ -120,10 +120,14 @@ func put(w io.Writer, kind byte, record []byte) error {
 // Read gives the records of segment n to each, in the order they were put, until it answers false. A record is each's only
 // until it returns.
 func (s Store) Read(ctx context.Context, production, distribution string, n int, each func(kind byte, record []byte) (more bool, err error)) error {
+	return s.readSegment(ctx, production, distribution, n, nil, each)
+}
+
+func (s Store) readSegment(ctx context.Context, production, distribution string, n int, sum hash.Hash, each func(kind byte, record []byte) (more bool, err error)) error {
 	key := prefix(production, distribution) + strconv.Itoa(n)
-	err := s.read(ctx, key, nil, each)
+	err := s.read(ctx, key, sum, each)
 	if errors.Is(err, ErrNotFound) {
-		err = s.read(ctx, key+bare, nil, each)
+		err = s.read(ctx, key+bare, sum, each)
 	}
 	return err
 }
@@ -132,7 +136,7 @@ func (s Store) Read(ctx context.Context, production, distribution string, n int,
 // lies there.
 func (s Store) ReadBack(ctx context.Context, production, distribution string, n int, each func(kind byte, record []byte) error) (digest string, err error) {
 	sum := sha256.New()
-	err = s.read(ctx, prefix(production, distribution)+strconv.Itoa(n), sum, func(kind byte, record []byte) (bool, error) {
+	err = s.readSegment(ctx, production, distribution, n, sum, func(kind byte, record []byte) (bool, error) {
 		return true, each(kind, record)
 	})
 	if err != nil {

@@ -149,3 +149,59 @@ func TestDamageIsSeen(t *testing.T) {
 		}
 	}
 }
+
+// What is taken out is gone, everything else is there, and a stop at any point in between is mended by doing it again.
+func TestTakeOut(t *testing.T) {
+	t.Parallel()
+	without := func(kind byte, record []byte) ([]byte, error) {
+		if kind == archive.Event {
+			return []byte("bare " + string(record)), nil
+		}
+		return record, nil
+	}
+	for _, stop := range []string{"", "before the first one is deleted", "while it is written"} {
+		s, dir := open(t)
+		_, err := s.Write(t.Context(), "p", "D", 1, events(3, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err := read(t, s, 1, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := filepath.Join(dir, "arc", "p", "D", "1")
+		kept, err := os.ReadFile(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stop == "while it is written" {
+			err = s.TakeOut(t.Context(), "p", "D", 1, func(byte, []byte) ([]byte, error) { return nil, errors.New("it stops") })
+			if got, _ := read(t, s, 1, 100); err == nil || !slices.Equal(got, before) {
+				t.Fatalf("%v; it reads %q", err, got)
+			}
+		}
+		err = s.TakeOut(t.Context(), "p", "D", 1, without)
+		if err == nil && stop == "before the first one is deleted" {
+			err = os.WriteFile(first, kept, 0o600)
+			if got, _ := read(t, s, 1, 100); err != nil || !slices.Equal(got, before) {
+				t.Fatalf("%v; it reads %q", err, got)
+			}
+			err = s.TakeOut(t.Context(), "p", "D", 1, without)
+		}
+		if err == nil {
+			err = s.TakeOut(t.Context(), "p", "D", 1, without) // another time nothing is taken out twice
+		}
+		got, errRead := read(t, s, 1, 100)
+		segments, errList := s.Segments(t.Context(), "p", "D")
+		if err != nil || errRead != nil || len(got) != 4 || got[0] != before[0] || got[3] != "Ebare event 2" || errList != nil || !slices.Equal(segments, []int{1}) {
+			t.Errorf("stopped %s: %v, %v; it reads %q; segments %v, %v", stop, err, errRead, got, segments, errList)
+		}
+		if _, err := s.ReadBack(t.Context(), "p", "D", 1, func(byte, []byte) error { return nil }); err != nil {
+			t.Errorf("stopped %s: read back: %v", stop, err)
+		}
+		err = s.Delete(t.Context(), "p", "D")
+		if left, _ := s.Segments(t.Context(), "p", "D"); err != nil || len(left) != 0 {
+			t.Errorf("stopped %s: deleted: %v, %v", stop, left, err)
+		}
+	}
+}
