@@ -252,7 +252,11 @@ func TestEveryAnswerHasTheHeaders(t *testing.T) {
 			}
 		}
 		check("no session", newBrowser(t).do("GET", list, "", "Accept", accept))
-		check("no blob", broken.do("GET", brokenDoc, "", "Accept", accept))
+		gone := broken.do("GET", brokenDoc, "", "Accept", accept)
+		check("a copy that is kept no longer", gone)
+		if gone.StatusCode != http.StatusGone || !strings.Contains(gone.body, "kept no longer") {
+			t.Errorf("of a copy that is kept no longer: got %d, %s", gone.StatusCode, gone.body)
+		}
 	}
 	check("range", b.do("GET", doc, "", "Range", "bytes=1-2"))
 	check("bad range", b.do("GET", doc, "", "Range", "bytes=100-"))
@@ -261,6 +265,8 @@ func TestEveryAnswerHasTheHeaders(t *testing.T) {
 	check("big form", b.do("POST", origin+good, "form="+strings.Repeat("x", 1<<20)))
 	check("foreign", b.do("POST", origin+good, "form=x", "Origin", "https://evil.example"))
 	check("open", b.do("POST", origin+good, form(t, b.do("GET", origin+good, "").body)))
+	w.redis.Kill()
+	check("no Redis", newBrowser(t).do("GET", origin+good, ""))
 	for _, status := range []int{200, 204, 206, 303, 304, 401, 403, 404, 405, 410, 413, 416, 429, 503} {
 		if !seen[status] {
 			t.Errorf("no answer with %d was looked at", status)
