@@ -326,8 +326,7 @@ func (s *Server) dropArchive(ctx context.Context, l history.Line) (gone bool, er
 	return true, nil
 }
 
-// getArtifact finds what an item's step made. The records do not have their observers' reads of it, so the archive is the one source:
-// of what has not ended the orchestrator answers.
+// getArtifact finds what an item's step made, of distributions that are archived; of all others the orchestrator answers.
 func (s *Server) getArtifact(ctx context.Context, req *distributionv1.GetArtifactRequest) (*distributionv1.GetArtifactResponse, error) {
 	production, id := req.GetProduction(), req.GetDistribution()
 	segments, err := s.keeping.archive.Segments(ctx, production, id)
