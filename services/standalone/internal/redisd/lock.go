@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/filigreehq/filigree/pkg/fault"
 )
@@ -16,6 +17,11 @@ import (
 func lockForThisProcess(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "lock")
 	f, err := tryLock(path)
+	// Whoever was forked while another held it has it until it executes something else.
+	for until := time.Now().Add(time.Second); err == nil && f == nil && time.Now().Before(until); {
+		time.Sleep(20 * time.Millisecond)
+		f, err = tryLock(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
