@@ -141,7 +141,7 @@ function Worker({ w, drain }: { w: Schemas["TopWorker"]; drain: () => void }) {
   const places = (w.running ?? 0) + (w.free ?? 0);
   return (
     <tr>
-      <td style={{ overflowWrap: "anywhere", fontWeight: 550 }}>{w.worker}</td>
+      <td style={{ overflowWrap: "anywhere", minWidth: "11rem", fontWeight: 550 }}>{w.worker}</td>
       <td className="soft"><code>{w.functions?.join(", ")}</code></td>
       <td style={{ minWidth: "7rem" }}>
         <Bar label={`${w.running ?? 0} of ${places} places are busy`} parts={[["busy", w.running ?? 0], ["wait", w.free ?? 0]]} />
