@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -192,8 +193,16 @@ func flatten(b *bytes.Buffer, prefix string, a slog.Attr) {
 }
 
 // valueText is a value as it says itself. Never by reflection into what is not exported, where a secret would not know that
-// it is printed.
-func valueText(v slog.Value) string {
+// it is printed. What cannot say itself says that: no line of a log ends what it tells of.
+func valueText(v slog.Value) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = fmt.Sprintf("!PANIC: %v", p)
+			if at := reflect.ValueOf(v.Any()); at.Kind() == reflect.Pointer && at.IsNil() {
+				text = "nil"
+			}
+		}
+	}()
 	if v.Kind() == slog.KindTime {
 		return v.Time().UTC().Format(time.RFC3339Nano)
 	}
@@ -213,9 +222,9 @@ func valueText(v slog.Value) string {
 	case fmt.Stringer:
 		return x.String()
 	}
-	text, err := json.Marshal(v.Any())
+	raw, err := json.Marshal(v.Any())
 	if err != nil {
 		return fmt.Sprintf("%T", v.Any())
 	}
-	return string(text)
+	return string(raw)
 }

@@ -108,6 +108,26 @@ func TestLinesOfAnAttempt(t *testing.T) {
 }
 
 // What is not logged because of its level is kept all the same.
+// noted is an error that looks into itself, and fails to say so when there is nothing.
+type noted struct{ reason string }
+
+func (e *noted) Error() string { return e.reason }
+
+type loud struct{}
+
+func (loud) String() string { panic("no words") }
+
+// What cannot say itself ends no step.
+func TestALineThatCannotSayItselfEndsNothing(t *testing.T) {
+	t.Parallel()
+	result, _ := with(t, slog.LevelInfo, func(ctx context.Context) {
+		worker.Log(ctx).InfoContext(ctx, "read", "refused", (*noted)(nil), "and", loud{})
+	})
+	if result.GetFailure() != nil || len(result.GetLog()) != 1 || !strings.HasPrefix(result.GetLog()[0].GetText(), `read refused=nil and="!PANIC: no words"`) {
+		t.Errorf("got %v", result)
+	}
+}
+
 func TestQuietLog(t *testing.T) {
 	t.Parallel()
 	result, logged := with(t, slog.LevelError, func(ctx context.Context) { worker.Log(ctx).InfoContext(ctx, "kept") })
