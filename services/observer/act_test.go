@@ -174,3 +174,27 @@ func TestRulesReachNoFurtherThanTheirOwner(t *testing.T) {
 		t.Errorf("tried: %v, %v", tried, err)
 	}
 }
+
+// Who tries a rule about failures counts their own, also while an alert is open about those of others that are alike.
+func TestATriedRuleCountsNoFailuresOfOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.send = func(context.Context, *emailv1.SendRequest) (*emailv1.SendResponse, error) {
+		return nil, fault.New(fault.Invalid, "EMAIL_REJECTED", "the mail server refuses this recipient: 550 5.1.1")
+	}
+	w.work("w1")
+	r := &observerv1.Rule{Name: "seen", On: "failures", When: "open > 0", Sentence: "{count}"}
+	// The first of those that are alike is the one that an alert names.
+	w.ended("other", w.create("other", 1, 1))
+	_, err := w.alerts.PutRule(w.as(accessv1.Role_ROLE_ONCALL, "*"), &observerv1.PutRuleRequest{Name: r.GetName(), Rule: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.until(func() bool { return len(w.of("seen")) == 1 }, func() any { return w.of("seen") })
+	w.ended("default", w.create("default", 1, 1))
+	r.Productions = []string{"default"}
+	tried, err := w.alerts.TestRule(w.as(accessv1.Role_ROLE_ONCALL, "default"), &observerv1.TestRuleRequest{Rule: r})
+	if err != nil || len(tried.GetAlerts()) != 1 || tried.GetAlerts()[0].GetSentence() != "1" {
+		t.Errorf("tried: %v, %v", tried, err)
+	}
+}
