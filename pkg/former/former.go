@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/filigreehq/filigree/pkg/blob"
 )
@@ -28,8 +27,6 @@ type Copy struct {
 	Item         string `json:"item"`
 	Name         string `json:"name"`
 	Email        string `json:"email"`
-	// Ended is when its distribution had ended.
-	Ended time.Time `json:"ended"`
 }
 
 // Key returns the key of the copy that key is of; false: key is of something else.

@@ -18,6 +18,7 @@ import (
 	"github.com/filigreehq/filigree/services/observer/internal/archive"
 	"github.com/filigreehq/filigree/services/observer/internal/history"
 	"github.com/filigreehq/filigree/services/observer/internal/story"
+	"github.com/filigreehq/filigree/services/orchestrator/readside"
 )
 
 // How long what has ended is kept is said by production. What is due is taken out of archives, the store and the index; the
@@ -90,11 +91,27 @@ func (s *Server) retain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// eachDue does one after another; what cannot be done now is due the next time, too, and the others go on.
+// goesOn says whether a distribution runs again, or ended again, since l: it is due anew when that is archived.
+func (s *Server) goesOn(ctx context.Context, l history.Line) (bool, error) {
+	got, err := s.records.GetDistribution(ctx, &distributionv1.GetDistributionRequest{Production: l.Production, Distribution: l.ID})
+	if forgotten(err) {
+		return false, nil
+	}
+	ended := got.GetDistribution().GetEndedAt()
+	return err == nil && (ended == nil || ended.AsTime().UnixMilli() != l.Ended.UnixMilli()), err
+}
+
+// eachDue does one after another, but for what goes on; what cannot be done now is due the next time, too, and the others go on.
 func (s *Server) eachDue(ctx context.Context, what string, due []history.Line, do func(l history.Line) error) error {
 	var errs []error
 	for _, l := range due {
-		err := do(l)
+		again, err := s.goesOn(ctx, l)
+		if again {
+			continue
+		}
+		if err == nil {
+			err = do(l)
+		}
 		if err == nil {
 			err = s.keeping.history.Done(ctx, what, l)
 		}
@@ -157,23 +174,10 @@ func withoutLog(kind byte, record []byte) (lines int, bare []byte, err error) {
 
 // made is what a step made, as the archive keeps it.
 type made struct {
-	Unit      string `json:"unit"`
-	Step      string `json:"step"`
-	Optional  bool   `json:"optional,omitempty"`
-	Key       string `json:"key"`
-	SHA256    string `json:"sha256"`
-	Size      int64  `json:"size,string"`
-	MediaType string `json:"media_type"`
-}
-
-// madeBy reads an answer of a step; false: it made nothing that is kept.
-func madeBy(output string) (m made, ok bool) {
-	var out struct {
-		Artifact *made `json:"artifact"`
-	}
-	out.Artifact = &m
-	err := json.Unmarshal([]byte(output), &out) // somebody's own function may answer something else
-	return m, err == nil && m.Key != ""
+	Unit     string `json:"unit"`
+	Step     string `json:"step"`
+	Optional bool   `json:"optional,omitempty"`
+	readside.Artifact
 }
 
 // fillMade puts what units' steps made.
@@ -192,12 +196,11 @@ func (s *Server) fillMade(ctx context.Context, production, id string, units []st
 			return err
 		}
 		for _, st := range standing {
-			m, ok := madeBy(st.Output)
-			if !ok {
+			a := readside.ArtifactOf(st.Output)
+			if a.Key == "" {
 				continue
 			}
-			m.Unit, m.Step, m.Optional = st.Unit, st.Step, optional[st.Step]
-			raw, err := json.Marshal(m)
+			raw, err := json.Marshal(made{st.Unit, st.Step, optional[st.Step], a})
 			if err == nil {
 				err = put(raw)
 			}
@@ -256,7 +259,7 @@ func (s *Server) dropMade(ctx context.Context, l history.Line) error {
 		file, whose := story.Numbers(m.Unit)
 		if !m.Optional && file > 0 && whose > 0 && whose <= len(people) {
 			err := former.Keep(ctx, s.deps.Blobs, m.Key, former.Copy{Production: l.Production, Distribution: l.ID, Item: l.ID + "." + m.Unit[1:],
-				Name: people[whose-1].GetName(), Email: people[whose-1].GetEmail(), Ended: l.Ended})
+				Name: people[whose-1].GetName(), Email: people[whose-1].GetEmail()})
 			if err != nil {
 				return false, err
 			}

@@ -181,3 +181,52 @@ func TestKeepingForTooShortATimeIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What runs again needs its copies, however long ago it ended; when it has ended anew its time is over.
+func TestWhatRunsAgainKeepsItsCopies(t *testing.T) {
+	t.Parallel()
+	b := blobs(t)
+	w := newWorld(t, nil)
+	w.stopObserver()
+	w.keep = observer.Config{KeepCopies: map[string]time.Duration{"*": time.Hour}}
+	at := func(later time.Duration) func(*observer.Deps) {
+		return func(d *observer.Deps) { d.Blobs, d.Now = b, func() time.Time { return time.Now().Add(later) } }
+	}
+	w.startObserver(at(0))
+	w.stamp = failing(".1.2")
+	stop := w.work("w1")
+	end := func(people int) (id, key string) {
+		id = w.create("default", 1, people)
+		key = "art/default/" + id + ".1.1"
+		_, _, err := b.Create(t.Context(), key, "application/pdf", strings.NewReader("%PDF"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.ended("default", id)
+		w.archived(b, "default", 1, id)
+		return id, key
+	}
+	again, needed := end(2) // the first to end is looked at first
+	_, other := end(1)
+	stop()
+	_, err := w.distributions.RetryDistribution(t.Context(), &distributionv1.RetryDistributionRequest{Production: "default", Distribution: again})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := func(key string) bool {
+		ok, err := b.Exists(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	w.stopObserver()
+	w.startObserver(at(2 * time.Hour))
+	w.until(func() bool { return !there(other) }, func() any { return stored(t, b, "art/default/") })
+	if !there(needed) {
+		t.Error("a copy of what runs again is gone")
+	}
+	w.stamp = failing()
+	w.work("w2")
+	w.until(func() bool { return !there(needed) }, func() any { return w.get("default", again) })
+}

@@ -131,7 +131,7 @@ func (d *distribution) itemView(rec store.UnitRecord, r store.Recipient, recipie
 		if step.Scope != plan.ScopeItem {
 			continue
 		}
-		made := artifactOf(st.Output)
+		made := ArtifactOf(st.Output)
 		switch {
 		case made.SHA256 == "":
 		case step.Optional:
@@ -143,17 +143,18 @@ func (d *distribution) itemView(rec store.UnitRecord, r store.Recipient, recipie
 	return item
 }
 
-// artifact is what an item's step made, as far as its output says.
-type artifact struct {
+// Artifact is what a step made, as far as its output says; without a key, nothing.
+type Artifact struct {
 	Key       string `json:"key"`
 	SHA256    string `json:"sha256"`
 	Size      int64  `json:"size,string"`
 	MediaType string `json:"media_type"`
 }
 
-func artifactOf(output string) artifact {
+// ArtifactOf reads what a step made out of its output.
+func ArtifactOf(output string) Artifact {
 	var out struct {
-		Artifact artifact `json:"artifact"`
+		Artifact Artifact `json:"artifact"`
 	}
 	if output != "" {
 		_ = json.Unmarshal([]byte(output), &out) // somebody's own function may answer something else
@@ -177,7 +178,7 @@ func (s *Server) GetArtifact(ctx context.Context, req *distributionv1.GetArtifac
 		return nil, unavailable(err)
 	}
 	for _, step := range d.steps.Steps {
-		made := artifactOf(records[0].Steps[step.Name].Output)
+		made := ArtifactOf(records[0].Steps[step.Name].Output)
 		if step.Scope == plan.ScopeItem && step.Optional == req.GetThumbnail() && made.Key != "" {
 			return &distributionv1.GetArtifactResponse{Key: made.Key, Sha256: made.SHA256, Size: made.Size, MediaType: made.MediaType,
 				Name: d.spec.Files[u.File-1].Name}, nil

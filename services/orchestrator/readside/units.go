@@ -12,6 +12,12 @@ type Planned = orchestrator.Planned
 // Standing is a step of one unit as it stands.
 type Standing = orchestrator.Standing
 
+// Artifact is what a step made.
+type Artifact = orchestrator.Artifact
+
+// ArtifactOf reads what a step made out of its output.
+func ArtifactOf(output string) Artifact { return orchestrator.ArtifactOf(output) }
+
 // Plan lists the steps of what a distribution runs, in the definition's order.
 func (r *Records) Plan(ctx context.Context, production, id string) ([]Planned, error) {
 	return call(ctx, r, id, func(reader *orchestrator.Reader, ctx context.Context, id string) ([]Planned, error) {

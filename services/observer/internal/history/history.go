@@ -184,28 +184,15 @@ func (f *File) Take(ctx context.Context, lines []Line) error {
 }
 
 // Due lists a production's distributions that ended before a moment and of which Done was not told what; at most n.
-func (f *File) Due(ctx context.Context, what, production string, before time.Time, n int) (out []Line, err error) {
-	rows, err := f.db.QueryContext(ctx, `SELECT id, ended FROM archived a WHERE kind = 'distribution' AND production = ?1 AND ended < ?2 AND length(body) > 0
+func (f *File) Due(ctx context.Context, what, production string, before time.Time, n int) ([]Line, error) {
+	return read(ctx, f, func(rows *sql.Rows) (Line, error) {
+		l, ended := Line{Kind: Distributions, Production: production}, int64(0)
+		err := rows.Scan(&l.ID, &ended)
+		l.Ended = time.UnixMilli(ended)
+		return l, err
+	}, `SELECT id, ended FROM archived a WHERE kind = 'distribution' AND production = ?1 AND ended < ?2 AND length(body) > 0
 		AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.what = ?3 AND k.production = ?1 AND k.id = a.id AND k.ended = a.ended) ORDER BY ended LIMIT ?4`,
 		production, before.UnixMilli(), what, n)
-	if err != nil {
-		return nil, fmt.Errorf("read history: %w", err)
-	}
-	for rows.Next() {
-		l := Line{Kind: Distributions, Production: production}
-		var ended int64
-		err = rows.Scan(&l.ID, &ended)
-		if err != nil {
-			break
-		}
-		l.Ended = time.UnixMilli(ended)
-		out = append(out, l)
-	}
-	err = errors.Join(err, rows.Err(), rows.Close())
-	if err != nil {
-		return nil, fmt.Errorf("read history: %w", err)
-	}
-	return out, nil
 }
 
 // Done notes that what is not due of a distribution any more, unless it ends anew.
@@ -230,24 +217,11 @@ func (f *File) Forget(ctx context.Context, l Line) error {
 }
 
 // Productions lists those of which there is anything.
-func (f *File) Productions(ctx context.Context) (out []string, err error) {
-	rows, err := f.db.QueryContext(ctx, "SELECT DISTINCT production FROM archived WHERE kind = 'distribution'")
-	if err != nil {
-		return nil, fmt.Errorf("read history: %w", err)
-	}
-	for rows.Next() {
-		var p string
+func (f *File) Productions(ctx context.Context) ([]string, error) {
+	return read(ctx, f, func(rows *sql.Rows) (p string, err error) {
 		err = rows.Scan(&p)
-		if err != nil {
-			break
-		}
-		out = append(out, p)
-	}
-	err = errors.Join(err, rows.Err(), rows.Close())
-	if err != nil {
-		return nil, fmt.Errorf("read history: %w", err)
-	}
-	return out, nil
+		return p, err
+	}, "SELECT DISTINCT production FROM archived WHERE kind = 'distribution'")
 }
 
 // Get returns what a list shows of a distribution, and when it was created. False: it is not known.
@@ -269,20 +243,28 @@ func (f *File) List(ctx context.Context, production string, created time.Time, i
 		production, before, id, n)
 }
 
-func (f *File) list(ctx context.Context, query string, args ...any) (out []Line, err error) {
+func (f *File) list(ctx context.Context, query string, args ...any) ([]Line, error) {
+	return read(ctx, f, func(rows *sql.Rows) (l Line, err error) {
+		var created int64
+		err = rows.Scan(&l.ID, &created, &l.Body)
+		l.Created = time.UnixMilli(created)
+		return l, err
+	}, query, args...)
+}
+
+// read makes of each row of an answer what scan says.
+func read[T any](ctx context.Context, f *File, scan func(*sql.Rows) (T, error), query string, args ...any) (out []T, err error) {
 	rows, err := f.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read history: %w", err)
 	}
 	for rows.Next() {
-		var l Line
-		var created int64
-		err = rows.Scan(&l.ID, &created, &l.Body)
-		if err != nil {
+		v, errScan := scan(rows)
+		if errScan != nil {
+			err = errScan
 			break
 		}
-		l.Created = time.UnixMilli(created)
-		out = append(out, l)
+		out = append(out, v)
 	}
 	err = errors.Join(err, rows.Err(), rows.Close())
 	if err != nil {
