@@ -60,7 +60,7 @@ func (c Config) Validate() error {
 		errs = append(errs, errors.New("--max-per-minute must be -1, for any number, or between 1 and 1048576"))
 	}
 	if c.MaxAttached < -1 {
-		errs = append(errs, errors.New("--max-attached must be -1, for any number, or at least 0"))
+		errs = append(errs, errors.New("--max-attached must be -1, for any number, or a number of bytes"))
 	}
 	return errors.Join(errs...)
 }
